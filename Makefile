@@ -1,0 +1,91 @@
+# Pipit. `make help` lists what there is; `make run` and `make test` each work as the first command.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SECONDEXPANSION:
+# `make -n` shows and does nothing: no package, no download.
+DRY_RUN := $(findstring n,$(firstword -$(MAKEFLAGS)))
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/bash
+
+# One folder below build/ for each variant: PROFILE=sim|medium|small (app/limits.h), SANITIZE=1, FUZZ=1.
+PROFILE  ?= sim
+SANITIZE ?=
+FUZZ     ?=
+VARIANT  := $(PROFILE)$(if $(SANITIZE),-asan)$(if $(FUZZ),-fuzz)
+B        := build/$(VARIANT)
+ifeq ($(filter $(PROFILE),sim medium small),)
+$(error PROFILE is sim, medium or small, not '$(PROFILE)')
+endif
+ifeq ($(origin CC),default)
+CC := $(if $(FUZZ),clang,gcc)
+endif
+
+GOALS                 := $(if $(DRY_RUN),help,$(or $(MAKECMDGOALS),help))
+GOALS_WITHOUT_SOURCES := help clean format fuzz asan
+
+CPPFLAGS  = -iquote . -iquote port -iquote port/arch -DPIPIT_PROFILE_$(shell echo $(PROFILE) | tr a-z A-Z)=1 $(THIRD_PARTY_CPPFLAGS)
+CFLAGS   := -std=c11 -O2 -g -ffunction-sections -fdata-sections -fno-strict-aliasing
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wvla -Werror
+LDFLAGS  := -Wl,--gc-sections
+ifneq ($(SANITIZE)$(FUZZ),)
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS  += $(SANITIZERS) $(if $(FUZZ),-fsanitize=fuzzer-no-link)
+LDFLAGS += $(SANITIZERS)
+endif
+ifneq ($(FUZZ),)
+WARNINGS := # gcc's word counts
+endif
+
+compile = @mkdir -p $(@D); echo "  CC $@"; $(CC) $(1) -MD -MP -c $< -o $@
+
+include port/third_party.mk
+
+# The firmware: everything that goes to a board too. A board has no echo service.
+ECHO_SOURCE := services/echo/$(if $(filter sim,$(PROFILE)),echo,absent).c
+OUR_SOURCES := $(wildcard app/*.c port/*.c services/*.c) $(filter-out services/echo/%,$(wildcard services/*/*.c)) \
+               $(wildcard $(ECHO_SOURCE))
+OUR_OBJECTS := $(OUR_SOURCES:%.c=$(B)/%.o)
+FIRMWARE    := $(OUR_OBJECTS) $(THIRD_PARTY_OBJECTS)
+LIBPIPIT    := $(B)/libpipit.a
+
+-include sim/sim.mk clients/clients.mk
+include tests/tests.mk
+
+## sim: build the simulator, build/sim/pipit
+sim: $(B)/pipit
+
+## run: start the simulator; ARGS="--set chat.rate=0" passes options on
+run: sim
+	$(B)/pipit $(ARGS)
+
+## size: code and data of the firmware, object by object
+size: $(FIRMWARE)
+	@size -t $(FIRMWARE)
+
+## help: this list
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST) | sort | awk -F': ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+## clean: remove what was built, but for the downloads
+clean:
+	rm -rf $(filter-out build/third_party,$(wildcard build/*))
+
+# `q` and not `r`: two members of one name must both stay. The gates and `make ram` read the list of objects.
+$(LIBPIPIT): $(FIRMWARE)
+	@rm -f $@; echo "  AR $@"; $(AR) qcs $@ $^; printf "%s\n" $^ >$(@:.a=.objects)
+
+$(B)/%.o: %.c Makefile
+	$(call compile,$(CPPFLAGS) $(CFLAGS) $(WARNINGS))
+
+# Debian packages: the set `build` for everything, and those that PACKAGES_goal names (port/packages.sh). The stamp is
+# included as a makefile: make makes those first and then starts over, so pkg-config finds what was just installed.
+PACKAGE_STAMP := build/packages/$(subst $(eval ) ,+,$(sort build $(foreach goal,$(GOALS),$(PACKAGES_$(goal))))).mk
+ifneq ($(filter-out help clean,$(GOALS)),)
+include $(PACKAGE_STAMP)
+endif
+build/packages/%.mk: port/packages.sh
+	@port/packages.sh $@ $(subst +, ,$*)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+.PHONY: sim run size help clean

@@ -1,0 +1,85 @@
+// All capacities, one profile per class of machine.
+//
+// What may be changed while the system runs is a key in app/config.c; what costs static memory is a number here.
+// `make ram` prints what each of them costs. A profile is chosen with PROFILE=sim|medium|small.
+#ifndef PIPIT_LIMITS_H
+#define PIPIT_LIMITS_H
+
+#if defined(PIPIT_PROFILE_SMALL) // 64 KB of RAM: a Cortex-M3 with on-chip Ethernet
+
+#define HUB_CLIENTS        12
+#define HUB_HISTORY        64   // events kept, at most
+#define HUB_RING_TEXT      4096 // bytes of finished plain-text frames kept
+#define HUB_RING_JSON      8192 // bytes of finished JSON frames kept
+#define HUB_MESSAGE        512  // bytes of one chat message
+#define HUB_FLIGHT         1072 // bytes by reference on the way to one client
+#define HUB_QUEUE          4    // buffers of lwIP's that one client may hold
+#define HUB_RESCUES        1    // buffers for what is on the way to clients that vanished
+#define HUB_ASSEMBLIES     2    // messages arriving in pieces at once
+#define HTTP_CONNECTIONS   6
+#define HTTP_EXCHANGES     2    // requests being answered at once
+#define HTTP_BODY          1024 // bytes of a request body
+#define RATE_ADDRESSES     16   // peer addresses remembered by the rate limit
+#define USERS_MAX          32
+#define USERS_ROUNDS       1000 // PBKDF2 iterations
+#define USERS_ROUNDS_SLICE 20   // of them in one turn of the loop
+#define CODES_MAX          16   // emails with a verification code under way
+#define TOKENS_MAX         32
+#define NET_SPARE          2 // connections beside the clients and HTTP: to say 503, or lingering in close
+
+#elif defined(PIPIT_PROFILE_MEDIUM) // a few MB of RAM
+
+#define HUB_CLIENTS        64
+#define HUB_HISTORY        512
+#define HUB_RING_TEXT      65536
+#define HUB_RING_JSON      131072
+#define HUB_MESSAGE        1024
+#define HUB_FLIGHT         8192
+#define HUB_QUEUE          8
+#define HUB_RESCUES        4
+#define HUB_ASSEMBLIES     8
+#define HTTP_CONNECTIONS   16
+#define HTTP_EXCHANGES     8
+#define HTTP_BODY          2048
+#define RATE_ADDRESSES     64
+#define USERS_MAX          512
+#define USERS_ROUNDS       10000
+#define USERS_ROUNDS_SLICE 50
+#define CODES_MAX          64
+#define TOKENS_MAX         512
+#define NET_SPARE          8
+
+#else // the simulator
+
+#define HUB_CLIENTS        1100
+#define HUB_HISTORY        8192
+#define HUB_RING_TEXT      (1u << 20)
+#define HUB_RING_JSON      (1u << 21)
+#define HUB_MESSAGE        1024
+#define HUB_FLIGHT         65536
+#define HUB_QUEUE          8
+#define HUB_RESCUES        16
+#define HUB_ASSEMBLIES     64
+#define HTTP_CONNECTIONS   256
+#define HTTP_EXCHANGES     64
+#define HTTP_BODY          4096
+#define RATE_ADDRESSES     1024
+#define USERS_MAX          4096
+#define USERS_ROUNDS       100000
+#define USERS_ROUNDS_SLICE 500
+#define CODES_MAX          1024
+#define TOKENS_MAX         4096
+#define NET_SPARE          64
+
+#endif
+
+#define NET_CONNECTIONS (HUB_CLIENTS + HTTP_CONNECTIONS + NET_SPARE)
+
+// Bounds that people meet (README, "The wire").
+#define NAME_MAX_BYTES     32
+#define EMAIL_MAX_BYTES    254
+#define PASSWORD_MIN_BYTES 6
+#define PASSWORD_MAX_BYTES 64
+#define CODE_DIGITS        6
+
+#endif

@@ -1,0 +1,106 @@
+// lwIP's options: first what holds on every machine, then what a profile can afford.
+#ifndef PIPIT_LWIPOPTS_H
+#define PIPIT_LWIPOPTS_H
+
+#include "app/limits.h"
+
+/// The shape: one loop, raw API, no heap of the C library ///
+
+#define NO_SYS                    1
+#define SYS_LIGHTWEIGHT_PROT      0
+#define LWIP_NETCONN              0
+#define LWIP_SOCKET               0
+#define LWIP_RAW                  0
+#define LWIP_IPV6                 0
+#define LWIP_UDP                  1
+#define LWIP_DNS                  1
+#define LWIP_ALTCP                1
+#define LWIP_STATS                0
+#define MEM_LIBC_MALLOC           0
+#define MEMP_MEM_MALLOC           0
+#define MEM_ALIGNMENT             8
+#define LWIP_CALLBACK_API         1
+#define LWIP_NETIF_HOSTNAME       1
+#define LWIP_NETIF_TX_SINGLE_PBUF 0
+
+/// Loopback: the gate reaches the services of its own machine over TCP too ///
+
+#define LWIP_HAVE_LOOPIF                   1
+#define LWIP_NETIF_LOOPBACK                1
+#define LWIP_NETIF_LOOPBACK_MULTITHREADING 0
+#define LWIP_LOOPBACK_MAX_PBUFS            64
+
+/// TCP ///
+
+#define TCP_LISTEN_BACKLOG         1
+#define TCP_DEFAULT_LISTEN_BACKLOG 255
+#define TCP_OVERSIZE               0    // a reference is followed by a reference, not by copied bytes
+#define TCP_MSL                    1000 // TIME_WAIT of 2 s: lwIP's own minute would eat the PCBs
+#define TCP_QUEUE_OOSEQ            1
+#define TCP_OOSEQ_MAX_PBUFS        8
+#define LWIP_TCP_KEEPALIVE         0
+#define LWIP_TCP_PCB_NUM_EXT_ARGS  2 // demux.c's node, and net.c's altcp_pcb
+#define MEMP_NUM_TCP_PCB_LISTEN    4
+#define MEMP_NUM_TCP_PCB           (NET_CONNECTIONS + NET_CONNECTIONS / 4 + 4) // and those in TIME_WAIT
+#define MEMP_NUM_ALTCP_PCB         (MEMP_NUM_TCP_PCB + MEMP_NUM_TCP_PCB_LISTEN)
+#define MEMP_NUM_UDP_PCB           2
+
+// hooks.h names LWIP_HOOK_IP4_INPUT (demux.c), LWIP_HOOK_TCP_ISN (net_start.c) and LWIP_HOOK_TCP_INPACKET_PCB (net.c).
+#define LWIP_HOOK_FILENAME "hooks.h"
+
+/// What a profile can afford ///
+
+#if defined(PIPIT_PROFILE_SMALL)
+#define TCP_MSS           536
+#define TCP_WND           1072
+#define TCP_SND_BUF       4096 // counted, not held: chat goes out by reference
+#define TCP_SND_QUEUELEN  16
+#define MEMP_NUM_TCP_SEG  48
+#define MEMP_NUM_PBUF     64
+#define PBUF_POOL_SIZE    12
+#define PBUF_POOL_BUFSIZE 592
+#define MEM_SIZE          8192
+#define NET_SEND_MAX      1024
+#define NET_HELD_PBUFS    2
+#define DEMUX_BUCKETS     16
+#elif defined(PIPIT_PROFILE_MEDIUM)
+#define TCP_MSS           1460
+#define TCP_WND           4096
+#define TCP_SND_BUF       16384
+#define TCP_SND_QUEUELEN  64
+#define MEMP_NUM_TCP_SEG  512
+#define MEMP_NUM_PBUF     512
+#define PBUF_POOL_SIZE    64
+#define PBUF_POOL_BUFSIZE 1536
+#define MEM_SIZE          131072
+#define NET_SEND_MAX      4096
+#define NET_HELD_PBUFS    4
+#define DEMUX_BUCKETS     64
+#else
+// The simulator. A window of 8 KB holds any message, and 1,000 hostile peers hold no more than the pools have.
+#define TCP_MSS                        65400
+#define TCP_WND                        8192
+#define TCP_SND_BUF                    1048560
+#define TCP_SND_QUEUELEN               64
+#define LWIP_WND_SCALE                 1
+#define TCP_RCV_SCALE                  0
+#define TCP_SNDLOWAT                   65535
+#define MEMP_NUM_TCP_SEG               16384
+#define MEMP_NUM_PBUF                  16384
+#define PBUF_POOL_SIZE                 2048
+#define PBUF_POOL_BUFSIZE              1600
+#define MEM_USE_POOLS                  1
+#define MEMP_USE_CUSTOM_POOLS          1 // lwippools.h
+#define MEM_USE_POOLS_TRY_BIGGER_POOL  1
+#define NET_SEND_MAX                   16384
+#define NET_HELD_PBUFS                 8
+#define DEMUX_BUCKETS                  2048
+#define LWIP_DISABLE_TCP_SANITY_CHECKS 1 // the checks compare with MEM_SIZE's heap, which the pools replace
+#endif
+
+#define TCP_OOSEQ_MAX_BYTES TCP_WND
+
+// A netif behind a vnet header leaves TCP's checksums to the host.
+#define LWIP_CHECKSUM_CTRL_PER_NETIF 1
+
+#endif

@@ -1,0 +1,59 @@
+// The machine: all that Pipit asks of the thing it runs on.
+//
+// A board or a simulator implements every function here; there are no weak defaults, so a forgotten one fails to link.
+// All time, randomness and input or output of the system passes through this header, so a test or a simulated world
+// can own them. Every function is called from the main loop only.
+#ifndef PIPIT_PORT_H
+#define PIPIT_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// Clock ///
+
+// Milliseconds since some moment before the start. Never goes back, never jumps.
+uint64_t port_now_ms(void);
+
+// Microseconds on a clock of its own, for measuring turns; wraps around.
+uint32_t port_now_us(void);
+
+// Milliseconds since 1970-01-01 UTC, or 0 while nobody has told the machine what time it is.
+uint64_t port_wall_ms(void);
+
+/// Entropy ///
+
+// Fills `bytes` from the machine's entropy source. False when the machine has none: then no secret may be made.
+bool port_entropy(void *bytes, size_t length);
+
+/// Console ///
+
+// Takes up to `size` typed bytes without waiting; returns how many.
+size_t port_console_read(char *bytes, size_t size);
+
+// Writes all of it, waiting if it must: keep it short.
+void port_console_write(const char *bytes, size_t length);
+
+/// Network interface ///
+
+struct netif; // lwIP's
+
+// Sets up lwIP's `netif` (name, hardware address, MTU, output functions): the `init` argument of lwIP's netif_add().
+// Returns 0, or -1 after saying on the console what is wrong.
+int port_netif_init(struct netif *netif);
+
+// Hands the frames that have arrived to `netif->input`, a bounded number a call. True when more are waiting.
+bool port_netif_poll(struct netif *netif);
+
+/// Running ///
+
+// Sleeps until a frame or a console byte arrives, or `most_ms` have passed, whichever is first.
+void port_idle(uint32_t most_ms);
+
+// True once somebody wants the machine to stop (Ctrl-C in the simulator). The loop then says goodbye and ends.
+bool port_stopping(void);
+
+// Starts again from reset, after writing `reason` to the console. The simulator ends with status 0 instead.
+_Noreturn void port_reboot(const char *reason);
+
+#endif

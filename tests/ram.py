@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""Prints who owns how many bytes of RAM in one build of the firmware: `ram.py build/sim` reads the objects named in
+build/sim/libpipit.objects, of any ELF machine, through readelf. Slots are counted from the arrays' types in the debug
+information. Every byte of every writable section must belong to a row, else it fails."""
+import re
+import subprocess
+import sys
+from collections import namedtuple
+
+Variable = namedtuple("Variable", "owner name size each slots")
+SMALL = 128  # bytes; smaller variables of an owner are one row
+ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/local/bin:/usr/bin:/bin"}
+SECTION = re.compile(r"^\s*\[\s*(\d+)\]\s+(\S+)\s+(PROGBITS|NOBITS)\s+\S+\s+\S+\s+([0-9a-f]+)\s+\S+\s+(\S+)")
+SYMBOL = re.compile(r"^\s*\d+:\s+([0-9a-f]+)\s+(\d+|0x[0-9a-f]+)\s+(OBJECT|TLS)\s+\S+\s+\S+\s+(\d+|COM)\s+(\S+)")
+ENTRY = re.compile(r"^ <(\d+)><([0-9a-f]+)>: Abbrev Number: \d+ \((\w+)\)")
+ATTRIBUTE = re.compile(r"^    <[0-9a-f]+>\s+(DW_AT_\w+)\s*: ?(.*)$")
+
+
+def readelf(option, path):
+    return subprocess.run(["readelf", *option.split(), path], env=ENVIRONMENT, check=True, capture_output=True,
+                          text=True, errors="replace").stdout.splitlines()
+
+
+def writable_sections(path):
+    """number: (name, size) of what lies in RAM. A constant that holds an address (.data.rel.ro) is in a position
+    independent program's data only because the loader fills the address in; on a board it stays in flash."""
+    sections = {}
+    for line in readelf("-SW", path):
+        found = SECTION.match(line)
+        if found and "W" in found[5] and "A" in found[5] and not found[2].startswith(".data.rel.ro"):
+            sections[found[1]] = (found[2], int(found[4], 16))
+    return sections
+
+
+def attribute_value(text):
+    """"(indirect string, offset: 0x1f): clients_slots" and "<0x2d>" and "11" without their wrapping."""
+    return text.rsplit("): ", 1)[-1].strip().strip("<>")
+
+
+def debug_entries(path):
+    """offset: (tag, attributes, offsets of the children) of all debug information entries."""
+    entries, parents, attributes = {}, [], {}
+    for line in readelf("--debug-dump=info", path):
+        entry = ENTRY.match(line)
+        if entry:
+            depth, offset = int(entry[1]), entry[2]
+            attributes = {}
+            entries[offset] = (entry[3], attributes, [])
+            del parents[depth:]
+            if parents:
+                entries[parents[-1]][2].append(offset)
+            parents.append(offset)
+            continue
+        attribute = ATTRIBUTE.match(line)
+        if attribute:
+            attributes[attribute[1]] = attribute_value(attribute[2])
+    return entries
+
+
+def type_of(entries, attributes):
+    """The entry of a variable's type, behind typedefs and qualifiers."""
+    seen = attributes.get("DW_AT_type", "")[2:]
+    while seen in entries and entries[seen][0] in ("DW_TAG_typedef", "DW_TAG_const_type", "DW_TAG_volatile_type"):
+        seen = entries[seen][1].get("DW_AT_type", "")[2:]
+    return entries.get(seen, ("", {}, []))
+
+
+def array_slots(entries, kind):
+    """The elements of an array type; a buffer of bytes counts as one slot."""
+    tag, attributes, children = kind
+    if tag != "DW_TAG_array_type" or not children:
+        return 1
+    element = type_of(entries, attributes)
+    if len(children) == 1 and element[0] == "DW_TAG_base_type" and element[1].get("DW_AT_byte_size") == "1":
+        return 1
+    bound = entries[children[0]][1].get("DW_AT_upper_bound")
+    return int(bound, 0) + 1 if bound else 1
+
+
+def slots_of(path):
+    """name: elements, of every variable that is an array."""
+    entries, slots = debug_entries(path), {}
+    for tag, attributes, _ in entries.values():
+        if tag == "DW_TAG_variable":
+            name, kind = attributes.get("DW_AT_name"), type_of(entries, attributes)
+            if name is None and "DW_AT_specification" in attributes:
+                name = entries.get(attributes["DW_AT_specification"][2:], ("", {}, []))[1].get("DW_AT_name")
+            if name:
+                slots[name] = max(slots.get(name, 1), array_slots(entries, kind))
+    return slots
+
+
+def hex_dump(section, path):
+    """The bytes of a section, by number."""
+    groups = (re.match(r"^\s+0x[0-9a-f]+ ((?:[0-9a-f]+ ){1,4})", line) for line in readelf("-x " + section, path))
+    return bytes.fromhex("".join(found[1] for found in groups if found))
+
+
+def lwip_pool(path, name, size):
+    """(bytes a slot, slots): lwIP's pools are arrays of bytes; their descriptors hold the size of a slot and the number
+    of slots, 16 bits each, little endian, behind at most two addresses. None when no such numbers fill the pool: then a
+    size did not fit in its 16 bits, and lwIP's slots would overlap."""
+    descriptor = name.removeprefix("memp_memory_").removesuffix("_base")
+    for line in readelf("-sW", path):
+        found = SYMBOL.match(line)
+        if found and found[5] == "memp_" + descriptor:
+            at = int(found[1], 16)
+            data = hex_dump(found[4], path)[at:at + 20]
+            for offset in range(0, len(data) - 3, 4):
+                each, count = (int.from_bytes(data[i:i + 2], "little") for i in (offset, offset + 2))
+                for alignment in (8, 4):
+                    aligned = each + -each % alignment
+                    if count > 0 and 0 <= size - aligned * count < 16:
+                        return aligned, count
+    return None
+
+
+def misfit(name):
+    sys.exit(f"{name}: lwIP's descriptor of this pool does not fit its memory; is a slot larger than 65535 bytes?")
+
+
+def variables_of(path, owner):
+    """The variables of one object, and what its sections hold that no variable accounts for."""
+    sections, slots, variables = writable_sections(path), slots_of(path), []
+    left = {number: size for number, (_, size) in sections.items()}
+    seen = set()
+    for line in readelf("-sW", path):
+        found = SYMBOL.match(line)
+        if not found or found[4] not in sections or (found[4], found[1]) in seen:
+            continue
+        seen.add((found[4], found[1]))  # an alias is no second variable
+        size, name = int(found[2], 0), found[5]
+        left[found[4]] -= size
+        plain = re.sub(r"\.\d+$", "", name)  # a function's static variable is name.number
+        if plain.startswith("memp_memory_"):
+            each, count = lwip_pool(path, plain, size) or misfit(plain)
+        else:
+            count = slots.get(plain, 1)
+            each = size // count
+        variables.append(Variable(owner, plain, size, each, count))
+    unowned = [(sections[number][0], size) for number, size in left.items() if size != 0]
+    return variables, unowned
+
+
+def owner_of(path, build):
+    return path.removeprefix(build + "/").removesuffix(".o")
+
+
+def shown_name(name):
+    return name.removesuffix("_slots").removeprefix("memp_memory_").removesuffix("_base")
+
+
+def shown_rows(variables):
+    """(owner, what, bytes a slot, slots, total), the largest owners first; the small ones of an owner together."""
+    owners = {}
+    for variable in variables:
+        owners.setdefault(variable.owner, []).append(variable)
+    for owner, own in sorted(owners.items(), key=lambda item: -sum(v.size for v in item[1])):
+        for v in sorted(own, key=lambda v: -v.size):
+            if v.size >= SMALL:
+                yield owner, shown_name(v.name), v.each, v.slots, v.size
+        rest = [v.size for v in own if v.size < SMALL]
+        if rest:
+            yield owner, f"({len(rest)} small)", "", "", sum(rest)
+
+
+def main(build):
+    with open(build + "/libpipit.objects", encoding="utf-8") as file:
+        objects = file.read().split()
+    variables, unowned, total = [], [], 0
+    for path in objects:
+        own, left = variables_of(path, owner_of(path, build))
+        variables += own
+        unowned += [(path, *what) for what in left]
+        total += sum(size for _, size in writable_sections(path).values())
+    rows = list(shown_rows(variables))
+    print(f"\n{build}: RAM by owner, in bytes")
+    print(f"{'owner':<32} {'what':<28} {'a slot':>9} {'slots':>7} {'total':>10}")
+    for owner, what, each, slots, size in rows:
+        print(f"{owner:<32} {what:<28} {each:>9} {slots:>7} {size:>10}")
+    print(f"{'':<32} {'all':<28} {'':>9} {'':>7} {total:>10}")
+    for path, section, size in unowned:
+        print(f"{path}: {size} bytes of {section} belong to no variable")
+    shown = sum(row[4] for row in rows)
+    if shown != total or unowned or not objects:
+        print(f"the rows make {shown} bytes, the sections {total}")
+        return 1
+    return 0
+
+
+sys.exit(main(sys.argv[1].rstrip("/")))

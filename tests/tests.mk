@@ -1,0 +1,106 @@
+# Everything that checks the rest. A unit test is a file tests/unit/test_NAME.c; it links the firmware, the fake machine,
+# and X_support.c when it includes "X_support.h". A fuzz target is a file tests/fuzz/fuzz_NAME.c with its inputs in
+# tests/fuzz/corpus/NAME/. A system test is a file tests/system/NAME.test.mjs. A gate is a script in tests/gates/.
+PACKAGES_test   := clients test
+PACKAGES_suites := $(PACKAGES_test)
+PACKAGES_asan   := $(PACKAGES_test)
+PACKAGES_system := $(PACKAGES_test)
+PACKAGES_bench  := $(PACKAGES_test)
+PACKAGES_unit   := test
+PACKAGES_corpora := test
+PACKAGES_gates  := test
+PACKAGES_ram    := tools
+PACKAGES_lint   := lint test clients
+PACKAGES_format := lint
+PACKAGES_fuzz   := fuzz
+
+UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_TESTS   := $(UNIT_SOURCES:%.c=$(B)/%)
+FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+CORPUS_TESTS := $(FUZZ_SOURCES:%.c=$(B)/%)
+SYSTEM_TESTS := $(sort $(wildcard tests/system/*.test.mjs))
+SYSTEM_LOCK  := $(wildcard tests/system/package-lock.json)
+NODE_MODULES := $(SYSTEM_LOCK:package-lock.json=node_modules/.pipit)
+# The simulator whose pools the system tests fill.
+SMALL_PIPIT  := build/$(VARIANT:$(PROFILE)%=small%)/pipit
+PROFILES     := sim medium small
+
+# What each suite needs built; tests/run.sh runs them and counts.
+NEEDS_gates   := gate-libraries $(B)/tests/bench/segment
+NEEDS_unit    := $(UNIT_TESTS)
+NEEDS_corpora := $(CORPUS_TESTS)
+NEEDS_system  := $(B)/pipit small-simulator $(CHAT_CLI) $(NODE_MODULES)
+SUITES        ?= gates unit corpora system
+RUN_SUITES     = B=$(B) PIPIT=$(abspath $(B)/pipit) PIPIT_SMALL=$(abspath $(SMALL_PIPIT)) CHAT_CLI=$(abspath $(CHAT_CLI)) UNIT_TESTS="$(UNIT_TESTS)" \
+                 CORPUS_TESTS="$(CORPUS_TESTS)" SYSTEM_TESTS="$(SYSTEM_TESTS)" tests/run.sh
+
+## test: gates, unit tests, fuzz corpora and system tests
+test: $(foreach suite,$(SUITES),$(NEEDS_$(suite)))
+	@$(RUN_SUITES) $(SUITES)
+
+## unit: the unit tests alone; gates, corpora and system work likewise
+gates unit corpora system: $$(NEEDS_$$@)
+	@$(RUN_SUITES) $@
+
+## asan: unit tests, corpora and system tests under AddressSanitizer and UBSan
+asan:
+	@$(MAKE) --no-print-directory SANITIZE=1 SUITES="unit corpora system" test
+
+# The rule of the page: link the test before the archive, so that what it fakes is not taken from there.
+$(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/tests/unit/machine.o $$(call support_of,tests/unit/$$*.c) $(LIBPIPIT)
+	@echo "  LD $@"; $(CC) $(LDFLAGS) $^ -lcmocka -o $@
+support_of = $(patsubst "%.h",$(B)/tests/unit/%.o,$(shell grep -ho '"[a-z0-9_]*_support\.h"' $(1)))
+
+$(CORPUS_TESTS): %: %.o $(B)/tests/fuzz/run_corpus.o $(B)/tests/unit/machine.o $(LIBPIPIT)
+	@echo "  LD $@"; $(CC) $(LDFLAGS) $^ -o $@
+
+# npm ci checks every package against the lock file's hashes and runs none of their install scripts.
+tests/system/node_modules/.pipit: tests/system/package-lock.json
+	cd tests/system && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier
+	@mkdir -p $(@D) && touch $@
+
+## fuzz: libFuzzer on each codec for FUZZ_SECONDS=60; what it finds goes below build/fuzz
+FUZZ_SECONDS ?= 60
+ifneq ($(FUZZ),)
+FUZZERS := $(FUZZ_SOURCES:%.c=$(B)/%-libfuzzer)
+$(FUZZERS): %-libfuzzer: %.o $(B)/tests/unit/machine.o $(LIBPIPIT)
+	@echo "  LD $@"; $(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@
+fuzzers: $(FUZZERS)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run_fuzz.sh $^
+endif
+fuzz:
+	@$(MAKE) --no-print-directory FUZZ=1 fuzzers
+PACKAGES_fuzzers := fuzz
+
+small-simulator: $(if $(filter $(SMALL_PIPIT),$(B)/pipit),$(B)/pipit)
+	@[ "$(SMALL_PIPIT)" = $(B)/pipit ] || $(MAKE) --no-print-directory PROFILE=small $(SMALL_PIPIT)
+
+# The other profiles compile too, without a warning and with their static asserts.
+gate-libraries: $(LIBPIPIT)
+	@for profile in $(filter-out $(PROFILE),$(PROFILES)); do \
+	    $(MAKE) --no-print-directory PROFILE=$$profile build/$$profile/libpipit.a || exit 1; done
+
+## ram: who owns how many bytes of RAM, in each profile
+ram: gate-libraries
+	@for profile in $(PROFILES); do tests/ram.py build/$$profile || exit 1; done
+
+## lint: clang-tidy and cppcheck on our own code; warnings fail
+LINT_SOURCES = $(OUR_SOURCES) $(wildcard sim/*.c services/echo/absent.c clients/console/*.c)
+lint:
+	@tests/lint.sh $(CPPFLAGS) -- $(LINT_SOURCES)
+
+## format: lay our own code out as .clang-format says
+format:
+	clang-format -i $(wildcard $(foreach folder,app port port/arch services services/* sim clients/* tests/*,$(folder)/*.c $(folder)/*.h))
+
+$(B)/tests/bench/segment: $(addprefix $(B)/tests/,bench/segment.o unit/peer_support.o unit/machine.o) $(LIBPIPIT)
+	@echo "  LD $@"; $(CC) $(LDFLAGS) -Wl,--wrap=demux_ip4_input $^ -o $@
+
+## bench: the benchmarks
+bench: $(B)/pipit $(B)/tests/bench/segment $(CHAT_CLI) $(NODE_MODULES)
+	@for bench in $(sort $(wildcard tests/bench/*.sh tests/bench/*.mjs)); do echo "== $$bench"; \
+	    case $$bench in *.mjs) runner=node;; *) runner=bash;; esac; \
+	    B=$(B) PIPIT=$(abspath $(B)/pipit) CHAT_CLI=$(abspath $(CHAT_CLI)) $$runner $$bench || exit 1; done
+
+.PHONY: test small-simulator gates unit corpora system asan fuzz fuzzers gate-libraries ram lint format bench
+.SECONDARY:

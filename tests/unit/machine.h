@@ -1,0 +1,28 @@
+// The machine of the unit tests: port.h with everything in the test's hands.
+#ifndef PIPIT_TEST_MACHINE_H
+#define PIPIT_TEST_MACHINE_H
+
+#include "../../port/port.h"
+
+// The clock stands still unless a test moves it.
+extern uint64_t machine_now_ms;
+extern uint64_t machine_wall_ms;
+
+// Entropy is a fixed pseudo-random sequence, or absent.
+extern bool machine_has_entropy;
+
+// What was written to the console since machine_console_clear(), NUL-terminated; old text is dropped when it is full.
+extern char machine_console[16384];
+void machine_console_clear(void);
+
+// What port_console_read() will give.
+void machine_type(const char *text);
+
+// Moves the clock on in steps of at most 10 ms and calls `turn` after each.
+void machine_advance(uint64_t ms, void (*turn)(void));
+
+// The sum of slots in use over all listed pools: 0 when everything was given back. Prints the names of those that were
+// not.
+uint32_t machine_pools_used(void);
+
+#endif
