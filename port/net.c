@@ -1,0 +1,764 @@
+#include "net.h"
+#include "demux.h"
+#include "hooks.h"
+#include "log.h"
+#include "net_private.h"
+#include "pool.h"
+#include "port.h"
+
+#include "lwip/altcp.h"
+#include "lwip/altcp_tcp.h"
+#include "lwip/dns.h"
+#include "lwip/netif.h"
+#include "lwip/priv/altcp_priv.h"
+#include "lwip/priv/tcp_priv.h"
+#include <string.h>
+
+// RESOLVING -> CONNECTING -> OPEN -> CLOSING -> LINGERING -> (closed)      any -> BROKEN -> (closed)
+//              accepted  ----^
+// CLOSING waits until lwIP takes our FIN, LINGERING for the peer's FIN and for the acknowledgement of all that we sent.
+enum state {
+    STATE_RESOLVING,
+    STATE_CONNECTING,
+    STATE_OPEN,
+    STATE_CLOSING,
+    STATE_LINGERING,
+    STATE_BROKEN, // the PCB is gone or must go; `why` tells
+};
+
+static const char *const state_names[] = {"RESOLVING", "CONNECTING", "OPEN", "CLOSING", "LINGERING", "BROKEN"};
+
+// What lwIP's callbacks have recorded and net_poll() has not delivered yet.
+enum event {
+    EVENT_OPENED = 1,
+    EVENT_DATA = 2, // more bytes, or net_resume()
+    EVENT_FIN = 4,
+    EVENT_ROOM = 8,
+    EVENT_TURN = 16, // the state wants a step
+};
+
+struct listener {
+    struct altcp_pcb *pcb;
+    const struct net_handlers *handlers;
+    const uint32_t *per_address;
+};
+
+struct net_conn {
+    struct altcp_pcb *pcb; // NULL once it is gone
+    const struct net_handlers *handlers;
+    void *owner;
+    const struct listener *listener; // NULL when we dialled
+    struct pbuf *received;           // not yet consumed
+    struct net_conn *next_ready;
+    struct net_conn *next_dirty;
+    uint64_t deadline;  // ms; of dialling, or of closing
+    uint64_t last_call; // ms; closing ends here, progress or not
+    uint32_t peer;
+    uint32_t sent;
+    uint32_t acknowledged;
+    uint32_t dial_number; // tells a late DNS answer whose it is
+    uint16_t remote_port;
+    uint8_t state;
+    uint8_t events;
+    int8_t why;
+    bool ready;   // on the ready list
+    bool dirty;   // on the dirty list
+    bool watched; // net_watch_window()
+    bool starved; // lwIP's memory was short: no acknowledgement may ever come to tell of room
+    bool fin;     // the peer's FIN has come
+    bool ended;   // ... and was told
+    bool crowded; // over the per-address limit
+};
+
+#define CLOSE_PATIENCE_MS 3000  // without an acknowledgement while closing
+#define CLOSE_LIMIT_MS    15000 // in all
+#define SEGMENT_BUFFERS   2u    // a segment of referenced bytes: its headers and a reference
+#define TCP_LEAST_MSS     536   // of a peer that names none (RFC 9293)
+#define TICK_MS           100   // deadlines and starved connections are looked at this often
+#define LISTENERS         MEMP_NUM_TCP_PCB_LISTEN
+
+_Static_assert(NET_SEND_MAX <= TCP_SND_BUF, "one send must fit lwIP's send buffer");
+_Static_assert(HUB_CLIENTS *HUB_QUEUE / 2 <= MEMP_NUM_TCP_SEG, "clients that vanish together would hold all segments");
+_Static_assert(HUB_CLIENTS *HUB_QUEUE / 2 <= MEMP_NUM_PBUF, "clients that vanish together would hold all references");
+
+POOL(connections, struct net_conn, NET_CONNECTIONS);
+static struct listener listeners[LISTENERS];
+static size_t listener_count;
+static struct net_conn *ready_first, **ready_last = &ready_first;
+static struct net_conn *dirty_first;
+static uint64_t next_tick;
+static uint32_t dials;
+static uint8_t guard_id;
+struct net_counters net_counters;
+
+const char *net_error_name(enum net_error error)
+{
+    static const char *const names[] = {"closed",    "full",         "closed",       "reset by the peer",
+                                        "timed out", "no such name", "no free slot", "aborted"};
+    return names[-(int)error];
+}
+
+/// Lists of what there is to do ///
+
+static void make_ready(struct net_conn *c, unsigned events)
+{
+    c->events |= (uint8_t)events;
+    if (c->ready)
+        return;
+    c->ready = true;
+    c->next_ready = NULL;
+    *ready_last = c;
+    ready_last = &c->next_ready;
+}
+
+static void make_dirty(struct net_conn *c)
+{
+    if (c->dirty)
+        return;
+    c->dirty = true;
+    c->next_dirty = dirty_first;
+    dirty_first = c;
+}
+
+static void change(struct net_conn *c, enum state state)
+{
+    log_line(LOG_DEBUG, "net", "%u: %s -> %s", (unsigned)pool_index(&connections, c), state_names[c->state],
+             state_names[state]);
+    c->state = (uint8_t)state;
+    make_ready(c, EVENT_TURN);
+}
+
+static void break_off(struct net_conn *c, enum net_error why)
+{
+    if (c->state == STATE_BROKEN)
+        return;
+    c->why = (int8_t)why;
+    change(c, STATE_BROKEN);
+}
+
+/// lwIP's callbacks: they only record ///
+
+static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t err)
+{
+    struct net_conn *c = arg;
+    (void)pcb;
+    (void)err;
+    if (p == NULL) {
+        c->fin = true;
+        make_ready(c, EVENT_FIN);
+        return ERR_OK;
+    }
+    if (c->received == NULL)
+        c->received = p;
+    else
+        pbuf_cat(c->received, p);
+    make_ready(c, EVENT_DATA);
+    // Many tiny segments would hold a whole buffer of the pool each: a peer that sends such and makes us keep them,
+    // while memory is so short that they can't be gathered, has to go.
+    if (pbuf_clen(c->received) > NET_HELD_PBUFS)
+        c->received = pbuf_coalesce(c->received, PBUF_RAW);
+    if (pbuf_clen(c->received) > 2 * NET_HELD_PBUFS)
+        break_off(c, NET_ABORTED);
+    return ERR_OK;
+}
+
+static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t length)
+{
+    struct net_conn *c = arg;
+    (void)pcb;
+    c->acknowledged += length;
+    make_ready(c, EVENT_ROOM);
+    return ERR_OK;
+}
+
+static enum net_error error_of(err_t err)
+{
+    switch (err) {
+    case ERR_CLSD:
+        return NET_OK;
+    case ERR_RST:
+        return NET_RESET;
+    default:
+        return NET_TIMEOUT;
+    }
+}
+
+static void on_error(void *arg, err_t err)
+{
+    struct net_conn *c = arg;
+    c->pcb = NULL;
+    break_off(c, error_of(err));
+}
+
+static err_t on_connected(void *arg, struct altcp_pcb *pcb, err_t err)
+{
+    struct net_conn *c = arg;
+    (void)pcb;
+    (void)err;
+    change(c, STATE_OPEN);
+    make_ready(c, EVENT_OPENED);
+    return ERR_OK;
+}
+
+/// The altcp_pcb and the tcp_pcb below it ///
+
+static struct tcp_pcb *inner(const struct net_conn *c)
+{
+    return c->pcb == NULL ? NULL : c->pcb->state;
+}
+
+// lwIP frees a PCB in TIME_WAIT without telling anybody. The altcp_pcb above must not go on pointing at it.
+static void on_inner_destroyed(u8_t id, void *data)
+{
+    (void)id;
+    struct altcp_pcb *pcb = data;
+    if (pcb != NULL)
+        pcb->state = NULL;
+}
+
+static const struct tcp_ext_arg_callbacks guard = {.destroy = on_inner_destroyed};
+
+// LWIP_HOOK_TCP_INPACKET_PCB: for every segment, just before lwIP looks at it. lwIP tells of acknowledged bytes, but
+// not of a window that opens.
+void net_segment_arrived(const struct tcp_pcb *tcp)
+{
+    const struct altcp_pcb *pcb = tcp_ext_arg_get(tcp, guard_id);
+    struct net_conn *c = pcb == NULL ? NULL : pcb->arg;
+    if (c == NULL || !c->watched)
+        return;
+    c->watched = false;
+    make_ready(c, EVENT_ROOM);
+}
+
+static void adopt(struct net_conn *c, struct altcp_pcb *pcb)
+{
+    c->pcb = pcb;
+    altcp_arg(pcb, c);
+    altcp_recv(pcb, on_received);
+    altcp_sent(pcb, on_sent);
+    altcp_err(pcb, on_error);
+    altcp_nagle_disable(pcb); // one flush a turn already gathers what belongs together
+    tcp_ext_arg_set_callbacks(inner(c), guard_id, &guard);
+    tcp_ext_arg_set(inner(c), guard_id, pcb);
+}
+
+static void forget_callbacks(struct altcp_pcb *pcb)
+{
+    altcp_arg(pcb, NULL);
+    altcp_recv(pcb, NULL);
+    altcp_sent(pcb, NULL);
+    altcp_err(pcb, NULL);
+}
+
+// What is left of the connection below is lwIP's business. Fails when there is no memory for a FIN.
+static bool release(struct altcp_pcb *pcb)
+{
+    if (pcb->state != NULL)
+        tcp_ext_arg_set(pcb->state, guard_id, NULL);
+    return altcp_close(pcb) == ERR_OK;
+}
+
+static void abort_pcb(struct net_conn *c)
+{
+    struct altcp_pcb *pcb = c->pcb;
+    c->pcb = NULL;
+    if (pcb == NULL)
+        return;
+    forget_callbacks(pcb);
+    const struct tcp_pcb *tcp = pcb->state;
+    // Aborting a PCB in TIME_WAIT calls nobody back, and the altcp_pcb would never be freed.
+    if (tcp != NULL && tcp->state != TIME_WAIT)
+        altcp_abort(pcb);
+    else
+        release(pcb);
+}
+
+// Everything was sent and acknowledged, and both ends have closed.
+static bool let_go(struct net_conn *c)
+{
+    struct altcp_pcb *pcb = c->pcb;
+    forget_callbacks(pcb);
+    if (!release(pcb)) {
+        adopt(c, pcb);
+        return false;
+    }
+    c->pcb = NULL;
+    return true;
+}
+
+static void discard_received(struct net_conn *c)
+{
+    struct pbuf *p = c->received;
+    c->received = NULL;
+    if (p == NULL)
+        return;
+    if (c->pcb != NULL && inner(c) != NULL)
+        altcp_recved(c->pcb, p->tot_len);
+    pbuf_free(p);
+}
+
+/// Accepting ///
+
+static uint32_t connections_of(const struct listener *l, uint32_t peer)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < connections.fresh; i++) {
+        const struct net_conn *c = &connections_slots[i];
+        n += c->handlers != NULL && c->listener == l && c->peer == peer;
+    }
+    return n;
+}
+
+static struct net_conn *take_slot(const struct net_handlers *handlers, void *owner)
+{
+    struct net_conn *c = pool_take(&connections);
+    if (c == NULL) {
+        net_counters.no_slot++;
+        return NULL;
+    }
+    c->handlers = handlers;
+    c->owner = owner;
+    return c;
+}
+
+static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
+{
+    const struct listener *l = arg;
+    if (err != ERR_OK || pcb == NULL)
+        return ERR_VAL;
+    struct net_conn *c = take_slot(l->handlers, NULL);
+    if (c == NULL) {
+        altcp_abort(pcb);
+        return ERR_ABRT;
+    }
+    c->peer = lwip_ntohl(ip4_addr_get_u32(ip_2_ip4(altcp_get_ip(pcb, 0))));
+    c->crowded = *l->per_address > 0 && connections_of(l, c->peer) >= *l->per_address;
+    c->listener = l;
+    adopt(c, pcb);
+    net_counters.accepted++;
+    change(c, STATE_OPEN);
+    make_ready(c, EVENT_OPENED);
+    return ERR_OK;
+}
+
+int net_listen(uint16_t port, bool loopback_only, const struct net_handlers *handlers, const uint32_t *per_address)
+{
+    if (listener_count == LISTENERS)
+        return -1;
+    struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_V4);
+    ip_addr_t loopback = IPADDR4_INIT(PP_HTONL(IPADDR_LOOPBACK));
+    if (pcb == NULL)
+        return -1;
+    struct altcp_pcb *listening = altcp_bind(pcb, loopback_only ? &loopback : IP4_ADDR_ANY, port) == ERR_OK
+                                      ? altcp_listen_with_backlog(pcb, TCP_DEFAULT_LISTEN_BACKLOG)
+                                      : NULL;
+    if (listening == NULL) {
+        altcp_close(pcb);
+        return -1;
+    }
+    struct listener *l = &listeners[listener_count++];
+    *l = (struct listener){listening, handlers, per_address};
+    demux_listen(listening->state);
+    altcp_arg(listening, l);
+    altcp_accept(listening, on_accept);
+    return 0;
+}
+
+void net_stop_listening(void)
+{
+    while (listener_count > 0)
+        altcp_close(listeners[--listener_count].pcb);
+}
+
+/// Dialling ///
+
+static void connect_to(struct net_conn *c, const ip_addr_t *address)
+{
+    struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_V4);
+    if (pcb == NULL) {
+        break_off(c, NET_NO_SLOT);
+        return;
+    }
+    adopt(c, pcb);
+    c->peer = lwip_ntohl(ip4_addr_get_u32(ip_2_ip4(address)));
+    change(c, STATE_CONNECTING);
+    if (altcp_connect(pcb, address, c->remote_port, on_connected) == ERR_OK)
+        demux_connect(pcb->state);
+    else
+        break_off(c, NET_RESET);
+}
+
+static struct net_conn *dial_with_number(uint32_t number)
+{
+    for (uint32_t i = 0; i < connections.fresh; i++)
+        if (connections_slots[i].state == STATE_RESOLVING && connections_slots[i].dial_number == number)
+            return &connections_slots[i];
+    return NULL;
+}
+
+static void on_resolved(const char *name, const ip_addr_t *address, void *arg)
+{
+    (void)name;
+    struct net_conn *c = dial_with_number((uint32_t)(uintptr_t)arg);
+    if (c == NULL)
+        return; // its deadline has passed meanwhile
+    if (address == NULL)
+        break_off(c, NET_NO_ADDRESS);
+    else
+        connect_to(c, address);
+}
+
+static void resolve(struct net_conn *c, const char *name)
+{
+    ip_addr_t address = IPADDR4_INIT(PP_HTONL(IPADDR_LOOPBACK));
+    c->dial_number = ++dials;
+    err_t err = strcmp(name, "localhost") == 0
+                    ? ERR_OK
+                    : dns_gethostbyname(name, &address, on_resolved, (void *)(uintptr_t)c->dial_number);
+    if (err == ERR_OK)
+        connect_to(c, &address);
+    else if (err != ERR_INPROGRESS)
+        break_off(c, NET_NO_ADDRESS);
+}
+
+struct net_conn *net_dial(struct span host, uint16_t port, uint32_t deadline_ms, const struct net_handlers *handlers,
+                          void *owner)
+{
+    char name[DNS_MAX_NAME_LENGTH];
+    if (host.length == 0 || host.length >= sizeof name)
+        return NULL;
+    struct net_conn *c = take_slot(handlers, owner);
+    if (c == NULL)
+        return NULL;
+    memcpy(name, host.at, host.length);
+    name[host.length] = '\0';
+    c->remote_port = port;
+    c->deadline = port_now_ms() + deadline_ms;
+    net_counters.dialled++;
+    resolve(c, name);
+    return c;
+}
+
+/// Delivering ///
+
+static void deliver_opened(struct net_conn *c)
+{
+    if (!c->crowded) {
+        c->handlers->opened(c);
+        return;
+    }
+    net_counters.refused++;
+    if (c->handlers->refused == NULL) {
+        net_abort(c);
+        return;
+    }
+    c->handlers->refused(c);
+    net_close(c);
+}
+
+static void deliver_data(struct net_conn *c)
+{
+    while (c->received != NULL && c->state == STATE_OPEN) {
+        struct pbuf *p = c->received;
+        size_t offered = p->len;
+        size_t consumed = c->handlers->data(c, p->payload, offered);
+        if (c->pcb != NULL && inner(c) != NULL && consumed > 0)
+            altcp_recved(c->pcb, (u16_t)consumed);
+        c->received = pbuf_free_header(p, (u16_t)consumed);
+        if (consumed < offered)
+            return;
+    }
+}
+
+static void deliver_ended(struct net_conn *c)
+{
+    if (!c->fin || c->ended || c->received != NULL || c->state != STATE_OPEN)
+        return;
+    c->ended = true;
+    if (c->handlers->ended == NULL)
+        net_close(c);
+    else
+        c->handlers->ended(c);
+}
+
+static void deliver_room(struct net_conn *c)
+{
+    if (c->handlers->room != NULL && !c->crowded)
+        c->handlers->room(c);
+}
+
+static void deliver(struct net_conn *c, unsigned events)
+{
+    if (events & EVENT_OPENED)
+        deliver_opened(c);
+    if ((events & EVENT_ROOM) && c->state == STATE_OPEN)
+        deliver_room(c);
+    if ((events & EVENT_DATA) && c->state == STATE_OPEN)
+        deliver_data(c);
+    deliver_ended(c);
+}
+
+/// Closing ///
+
+static void extend_deadline(struct net_conn *c)
+{
+    c->deadline = port_now_ms() + CLOSE_PATIENCE_MS;
+    if (c->deadline > c->last_call)
+        c->deadline = c->last_call;
+}
+
+static void step_closing(struct net_conn *c)
+{
+    discard_received(c);
+    if (altcp_shutdown(c->pcb, 0, 1) == ERR_OK)
+        change(c, STATE_LINGERING);
+}
+
+static void finish(struct net_conn *c)
+{
+    abort_pcb(c);
+    discard_received(c);
+    if (c->why == NET_RESET)
+        net_counters.resets++;
+    if (c->why == NET_TIMEOUT)
+        net_counters.timeouts++;
+    if (!c->crowded)
+        c->handlers->closed(c, c->why);
+    c->handlers = NULL; // tells a free slot from one in use
+    pool_give(&connections, c);
+}
+
+static void step_lingering(struct net_conn *c)
+{
+    discard_received(c);
+    if (c->acknowledged == c->sent && (c->fin || inner(c) == NULL) && let_go(c))
+        break_off(c, NET_OK);
+}
+
+static bool closing(const struct net_conn *c)
+{
+    return c->state == STATE_CLOSING || c->state == STATE_LINGERING;
+}
+
+static void step(struct net_conn *c)
+{
+    unsigned events = c->events;
+    c->events = 0;
+    c->ready = false;
+    deliver(c, events);
+    if ((events & EVENT_ROOM) && closing(c))
+        extend_deadline(c);
+    if (c->state == STATE_CLOSING)
+        step_closing(c);
+    if (c->state == STATE_LINGERING)
+        step_lingering(c);
+    // Once it is off every list, nothing points at it any longer.
+    if (c->state == STATE_BROKEN && !c->ready && !c->dirty)
+        finish(c);
+}
+
+void net_close(struct net_conn *c)
+{
+    if (c->state == STATE_RESOLVING || c->state == STATE_CONNECTING)
+        break_off(c, NET_ABORTED);
+    if (c->state != STATE_OPEN)
+        return;
+    c->last_call = port_now_ms() + CLOSE_LIMIT_MS;
+    extend_deadline(c);
+    change(c, STATE_CLOSING);
+}
+
+void net_abort(struct net_conn *c)
+{
+    break_off(c, NET_ABORTED);
+    abort_pcb(c); // handlers are called from the loop alone, never from within lwIP
+}
+
+/// The turn ///
+
+static bool has_deadline(const struct net_conn *c)
+{
+    return closing(c) || c->state == STATE_RESOLVING || c->state == STATE_CONNECTING;
+}
+
+static void tick_one(struct net_conn *c, uint64_t now)
+{
+    if (c->starved) {
+        c->starved = false;
+        make_ready(c, EVENT_ROOM);
+    }
+    if (!has_deadline(c))
+        return;
+    if (now >= c->deadline)
+        break_off(c, NET_TIMEOUT);
+    else if (closing(c))
+        make_ready(c, EVENT_TURN);
+}
+
+static void tick(void)
+{
+    uint64_t now = port_now_ms();
+    if (now < next_tick)
+        return;
+    next_tick = now + TICK_MS;
+    for (uint32_t i = 0; i < connections.fresh; i++)
+        if (connections_slots[i].handlers != NULL)
+            tick_one(&connections_slots[i], now);
+}
+
+void net_poll(void)
+{
+    netif_poll_all();
+    tick();
+    struct net_conn *c = ready_first;
+    ready_first = NULL;
+    ready_last = &ready_first;
+    while (c != NULL) {
+        struct net_conn *next = c->next_ready;
+        step(c);
+        c = next;
+    }
+}
+
+void net_flush(void)
+{
+    while (dirty_first != NULL) {
+        struct net_conn *c = dirty_first;
+        dirty_first = c->next_dirty;
+        c->dirty = false;
+        if (c->pcb != NULL && inner(c) != NULL)
+            altcp_output(c->pcb);
+        if (c->state == STATE_BROKEN)
+            make_ready(c, EVENT_TURN);
+    }
+}
+
+uint32_t net_open(void)
+{
+    return connections.used;
+}
+
+bool net_pending(void)
+{
+    return ready_first != NULL || net_loopback->loop_first != NULL;
+}
+
+void net_connections_start(void)
+{
+    pool_list(&connections);
+    demux_start();
+    guard_id = tcp_ext_arg_alloc_id();
+}
+
+/// One connection ///
+
+void *net_owner(const struct net_conn *c)
+{
+    return c->owner;
+}
+
+void net_hand_over(struct net_conn *c, const struct net_handlers *handlers, void *owner)
+{
+    c->handlers = handlers;
+    c->owner = owner;
+    net_resume(c);
+}
+
+static enum net_error write(struct net_conn *c, const void *bytes, size_t length, u8_t flags)
+{
+    if (c->state != STATE_OPEN || inner(c) == NULL)
+        return NET_CLOSED;
+    if (length > net_room(c) || altcp_write(c->pcb, bytes, (u16_t)length, flags) != ERR_OK) {
+        c->starved = c->sent == c->acknowledged;
+        return NET_FULL;
+    }
+    c->sent += (uint32_t)length;
+    make_dirty(c);
+    return NET_OK;
+}
+
+enum net_error net_send(struct net_conn *c, const void *bytes, size_t length)
+{
+    return write(c, bytes, length, TCP_WRITE_FLAG_COPY);
+}
+
+enum net_error net_send_reference(struct net_conn *c, const void *bytes, size_t length)
+{
+    return write(c, bytes, length, 0);
+}
+
+size_t net_room_within(const struct net_conn *c, size_t buffers)
+{
+    const struct tcp_pcb *pcb = inner(c);
+    if (c->state != STATE_OPEN || pcb == NULL || pcb->snd_queuelen + SEGMENT_BUFFERS > buffers)
+        return 0;
+    size_t segments = (buffers - pcb->snd_queuelen) / SEGMENT_BUFFERS;
+    size_t room = LWIP_MIN(segments * pcb->mss, pcb->snd_buf);
+    return LWIP_MIN(room, UINT16_MAX); // lwIP's lengths have 16 bits
+}
+
+size_t net_room(const struct net_conn *c)
+{
+    return net_room_within(c, TCP_SND_QUEUELEN);
+}
+
+size_t net_window(const struct net_conn *c)
+{
+    const struct tcp_pcb *pcb = inner(c);
+    if (pcb == NULL)
+        return 0;
+    uint32_t under_way = pcb->snd_lbb - pcb->lastack;
+    return pcb->snd_wnd > under_way ? pcb->snd_wnd - under_way : 0;
+}
+
+void net_watch_window(struct net_conn *c)
+{
+    c->watched = true;
+}
+
+size_t net_window_most(const struct net_conn *c)
+{
+    const struct tcp_pcb *pcb = inner(c);
+    return pcb == NULL ? 0 : pcb->snd_wnd_max;
+}
+
+uint32_t net_sent(const struct net_conn *c)
+{
+    return c->sent;
+}
+
+uint32_t net_acknowledged(const struct net_conn *c)
+{
+    return c->acknowledged;
+}
+
+static void relocate(const struct tcp_seg *segment, const uint8_t *from, size_t length, const uint8_t *to)
+{
+    for (; segment != NULL; segment = segment->next)
+        for (struct pbuf *p = segment->p; p != NULL; p = p->next) {
+            const uint8_t *at = p->payload;
+            if (p->type_internal != PBUF_ROM || at < from || at >= from + length)
+                continue;
+            p->payload = (void *)(uintptr_t)(to + (at - from));
+            net_counters.relocated += p->len;
+        }
+}
+
+void net_relocate(struct net_conn *c, const void *from, size_t length, const void *to)
+{
+    const struct tcp_pcb *pcb = inner(c);
+    if (pcb == NULL)
+        return;
+    relocate(pcb->unsent, from, length, to);
+    relocate(pcb->unacked, from, length, to);
+}
+
+void net_resume(struct net_conn *c)
+{
+    make_ready(c, EVENT_DATA);
+}
+
+uint32_t net_peer_address(const struct net_conn *c)
+{
+    return c->peer;
+}

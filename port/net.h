@@ -1,0 +1,172 @@
+// Connections: the only door to lwIP.
+//
+// A connection is a slot with an owner and a table of handlers. lwIP's callbacks only record what happened;
+// net_poll() delivers it from the main loop. So no handler is ever re-entered, and a handler may send on, close or
+// abort any connection, its own included, at any moment.
+//
+//     accepted or dialled --> opened --> data, room (any number) --> ended (the peer sends no more) --> closed
+//
+// `closed` comes exactly once and last, also for a dial that failed (then without `opened`). After it the handle is
+// somebody else's.
+#ifndef PIPIT_NET_H
+#define PIPIT_NET_H
+
+#include "span.h"
+
+struct net_conn;
+
+enum net_error {
+    NET_OK = 0,
+    NET_FULL = -1,       // no room just now: wait for `room`
+    NET_CLOSED = -2,     // it is closing, or gone
+    NET_RESET = -3,      // the peer or the path broke it off
+    NET_TIMEOUT = -4,    // the deadline passed, or the peer vanished
+    NET_NO_ADDRESS = -5, // the name could not be resolved
+    NET_NO_SLOT = -6,    // every connection is taken
+    NET_ABORTED = -7,    // we broke it off with net_abort()
+};
+
+// The name of an error in a word or two, for logs: "timeout".
+const char *net_error_name(enum net_error error);
+
+struct net_handlers {
+    // It is there; net_send() works from now on.
+    void (*opened)(struct net_conn *c);
+
+    // Bytes have arrived. Returns how many of them were consumed. Those left over stay with lwIP, keep the peer's
+    // window shut and are offered again, with what came behind them, after net_resume() or when more arrives.
+    // `bytes` is valid during the call only.
+    size_t (*data)(struct net_conn *c, const uint8_t *bytes, size_t length);
+
+    // The peer has sent its last byte and all of them were consumed. Sending still works. NULL closes at once.
+    void (*ended)(struct net_conn *c);
+
+    // The peer has acknowledged something, so there may be room again; or net_watch_window() asked for it. Called once
+    // per turn at most. May be NULL.
+    void (*room)(struct net_conn *c);
+
+    // It is over: 0 after a proper close, else why not. Nothing that was sent by reference is needed any longer.
+    void (*closed)(struct net_conn *c, enum net_error why);
+
+    // A caller over the listener's per-address limit. net_send() of a last word works; it is closed right after, and
+    // no other handler is called. NULL resets it.
+    void (*refused)(struct net_conn *c);
+};
+
+/// Start and turn ///
+
+// The interface's IPv4 settings, as text. Empty strings: no gateway, no DNS server.
+struct net_settings {
+    char address[20]; // "10.0.2.15/24"
+    char gateway[16];
+    char dns[16];
+};
+extern struct net_settings net_settings;
+
+// Starts lwIP and the interface. Returns 0, or -1 after saying on the console what is wrong.
+int net_start(void);
+
+// Delivers what was recorded since the last call and moves closing connections on. Once per turn.
+void net_poll(void);
+
+// Hands lwIP's output to the interface for every connection that sent something in this turn: once per turn, last.
+void net_flush(void);
+
+// Connections in use, those being closed included.
+uint32_t net_open(void);
+
+// True when net_poll() has something to deliver at once, so the loop must not sleep.
+bool net_pending(void);
+
+/// Listening and dialling ///
+
+// Accepts connections on `port`. `*per_address` limits the connections that one peer address may have at once, 0
+// for no limit; it is read at each accept. With `loopback_only` nothing but 127.0.0.0/8 of lwIP itself gets in.
+// Returns 0, or -1 when the port is taken.
+int net_listen(uint16_t port, bool loopback_only, const struct net_handlers *handlers, const uint32_t *per_address);
+
+// Stops accepting on every port; connections that are there stay.
+void net_stop_listening(void);
+
+// Opens a connection to `host` (a name or an address, copied) within `deadline_ms`, or `closed` tells why not.
+// NULL when no slot is free or the name is too long.
+struct net_conn *net_dial(struct span host, uint16_t port, uint32_t deadline_ms, const struct net_handlers *handlers,
+                          void *owner);
+
+/// One connection ///
+
+void *net_owner(const struct net_conn *c);
+
+// Another owner and another table, from now on; bytes not yet consumed go to the new one.
+void net_hand_over(struct net_conn *c, const struct net_handlers *handlers, void *owner);
+
+// Sends a copy of all of it, or nothing: NET_OK, NET_FULL or NET_CLOSED.
+// At most NET_SEND_MAX bytes a call; that much fits whenever everything before it was acknowledged.
+enum net_error net_send(struct net_conn *c, const void *bytes, size_t length);
+
+// The same without a copy: `bytes` must stay as they are until net_acknowledged() has passed them, net_relocate() has
+// moved them, or `closed` was called.
+enum net_error net_send_reference(struct net_conn *c, const void *bytes, size_t length);
+
+// Bytes that one send could take just now; it may still answer NET_FULL when lwIP's memory is short.
+size_t net_room(const struct net_conn *c);
+
+// Bytes that the peer would accept right now: its window less what is on the way to it.
+size_t net_window(const struct net_conn *c);
+
+// Calls `room` once when the peer's next segment has arrived: it may announce a wider window without acknowledging
+// anything.
+void net_watch_window(struct net_conn *c);
+
+// The widest window that the peer ever announced.
+size_t net_window_most(const struct net_conn *c);
+
+// net_room() for somebody who bounds what one peer can hold: the bytes that still fit when no more than `buffers` of
+// lwIP's buffers, which all connections share, may hold what this one has not acknowledged. A send takes about two for
+// each segment, however short.
+size_t net_room_within(const struct net_conn *c, size_t buffers);
+
+// Counters that wrap around: all bytes ever accepted by a send, and how many of them the peer has acknowledged.
+uint32_t net_sent(const struct net_conn *c);
+uint32_t net_acknowledged(const struct net_conn *c);
+
+// What was sent by reference from within [from, from + length) and is not yet acknowledged is sent, or sent again,
+// from the copy at `to` instead, which then has to stay.
+void net_relocate(struct net_conn *c, const void *from, size_t length, const void *to);
+
+// Offers the bytes that `data` left over once more, in the next turn.
+void net_resume(struct net_conn *c);
+
+// Ends it properly, in later turns: what was sent gets through, what still arrives is thrown away for a while so that
+// no reset destroys our last words, then `closed`. A peer that takes too long is aborted. May be called again.
+void net_close(struct net_conn *c);
+
+// Ends it with a reset, at once; `closed` follows in a later turn. Wins over net_close().
+void net_abort(struct net_conn *c);
+
+/// Addresses ///
+
+// The peer's IPv4 address as a number (host order), and as text "192.0.2.1" into a buffer of 16 bytes.
+uint32_t net_peer_address(const struct net_conn *c);
+const char *net_address_text(uint32_t address, char buffer[16]);
+
+// Reads such a text, the whole of it. Not with leading zeros: to some readers they mean octal.
+bool net_address_read(struct span text, uint32_t *address);
+
+// Our own address on the interface, 0 while there is none.
+uint32_t net_own_address(void);
+
+/// Counters for /metrics ///
+
+struct net_counters {
+    uint32_t accepted;
+    uint32_t dialled;
+    uint32_t refused; // over the per-address limit
+    uint32_t no_slot; // reset because no slot was free
+    uint32_t resets;  // broken off by the peer
+    uint32_t timeouts;
+    uint32_t relocated; // bytes moved out of the way by net_relocate()
+};
+extern struct net_counters net_counters;
+
+#endif
