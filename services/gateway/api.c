@@ -1,0 +1,430 @@
+#include "api.h"
+#include "../../port/log.h"
+#include "../../port/port.h"
+#include "../hub/hub.h"
+#include "../proto/ws.h"
+#include "../users/users.h"
+#include "../verify/codes.h"
+#include "api_talk.h"
+#include "bearer.h"
+#include "gateway.h"
+#include "guard.h"
+#include "status_client.h"
+#include "verify_client.h"
+#include <string.h>
+
+static struct codes codes;
+
+#define BUSY_RETRY_AFTER 1 // seconds
+
+static const char no_mail[] = "No mail relay is configured, so the code could not be sent (step: connect).";
+static const char busy[] = "Too many requests are being worked on; try again in a moment.";
+
+/// Steps ///
+
+static void set_step(struct http_exchange *x, enum api_step step)
+{
+    x->work.step = step;
+}
+
+void api_cancel(struct http_exchange *x)
+{
+    switch (x->work.step) {
+    case API_IDLE:
+        break;
+    case API_VERIFYING:
+        verify_client_cancel(x->work.call.verify);
+        codes_withdraw(&codes, api_kept_email(x), port_now_ms());
+        break;
+    case API_REGISTERING:
+    case API_LOGGING_IN:
+    case API_RESETTING:
+        users_cancel(x->work.call.users);
+        break;
+    case API_FINDING_NODE:
+    case API_CHECKING_TOKEN:
+    case API_ENDING_SESSIONS:
+        status_client_cancel(x->work.call.status);
+        break;
+    }
+    set_step(x, API_IDLE);
+}
+
+bool api_abandon(struct http_exchange *x)
+{
+    if (x->work.step == API_VERIFYING || x->work.step == API_ENDING_SESSIONS)
+        return false;
+    api_cancel(x);
+    return true;
+}
+
+void api_reset(void)
+{
+    memset(&codes, 0, sizeof codes);
+}
+
+// Notes the call that `step` waits for. A call that could not be made (NULL) is answered with 1011.
+static bool started(struct http_exchange *x, enum api_step step, const void *call)
+{
+    if (call == NULL) {
+        api_fail(x, API_TOO_MANY, busy, BUSY_RETRY_AFTER);
+        return false;
+    }
+    set_step(x, step);
+    return true;
+}
+
+/// get_verifycode ///
+
+static void code_failed(struct http_exchange *x, enum api_error error, const char *message, uint32_t retry_after)
+{
+    codes_withdraw(&codes, api_kept_email(x), port_now_ms());
+    api_fail(x, error, message, retry_after);
+}
+
+static void code_made(struct http_exchange *x, struct span code)
+{
+    struct span email = api_kept_email(x);
+    if (gateway_settings.echo_code == 0) {
+        code_failed(x, API_NOT_DELIVERED, no_mail, 0);
+        return;
+    }
+    if (codes_put(&codes, email, code, port_now_ms()) != CODES_OK) {
+        code_failed(x, API_INTERNAL, "Too many codes are under way; ask again in a few minutes.", 0);
+        return;
+    }
+    log_line(LOG_WARNING, "api", "code for %.*s is %.*s (development mode)", (int)email.length, email.at,
+             (int)code.length, code.at);
+    struct text t = api_begin(x, API_OK);
+    api_string(&t, "email", email);
+    api_string(&t, "code", code);
+    api_send(x, &t);
+}
+
+static void on_code(void *context, const struct verify_reply *reply)
+{
+    struct http_exchange *x = context;
+    set_step(x, API_IDLE);
+    switch (reply->error) {
+    case VERIFY_OK:
+        code_made(x, (struct span){reply->code, sizeof reply->code});
+        break;
+    case VERIFY_NOT_DELIVERED:
+        code_failed(x, API_NOT_DELIVERED, "The verify service could not be reached, or could not send the mail.", 0);
+        break;
+    case VERIFY_BAD_EMAIL:
+        code_failed(x, API_BAD_FIELD, "The email was refused by the verify service.", 0);
+        break;
+    case VERIFY_TOO_MANY:
+        code_failed(x, API_TOO_MANY, "Too many codes were asked for; ask again after retry_after seconds.",
+                    reply->retry_after);
+        break;
+    case VERIFY_INTERNAL:
+        code_failed(x, API_INTERNAL, "The verify service could not make a code.", 0);
+        break;
+    }
+}
+
+static void ask_for_code(struct http_exchange *x)
+{
+    struct span email = api_kept_email(x);
+    x->work.call.verify = verify_client_get_code(email, on_code, x);
+    if (x->work.call.verify == NULL)
+        codes_withdraw(&codes, email, port_now_ms());
+    started(x, API_VERIFYING, x->work.call.verify);
+}
+
+void api_get_code(struct http_connection *h)
+{
+    struct http_exchange *x = h->exchange;
+    struct api_form form;
+    uint32_t retry_after = 0;
+    if (!api_read_form(x, API_EMAIL, &form))
+        return;
+    api_keep(x, (struct span){0}, form.email);
+    if (gateway_settings.echo_code == 0) {
+        api_fail(x, API_NOT_DELIVERED, no_mail, 0);
+        return;
+    }
+    switch (codes_ask(&codes, form.email, port_now_ms(), &retry_after)) {
+    case CODES_OK:
+        ask_for_code(x);
+        break;
+    case CODES_TOO_SOON:
+        api_fail(x, API_TOO_MANY, "A code was asked for a moment ago; ask again after retry_after seconds.",
+                 retry_after);
+        break;
+    default:
+        api_fail(x, API_INTERNAL, "Too many codes are under way; ask again in a few minutes.", 0);
+        break;
+    }
+}
+
+/// Using a code, once ///
+
+// The claim of api.h: another call with this email's code is under way.
+static bool claimed(struct span email)
+{
+    uint32_t at = 0;
+    for (struct http_exchange *x = http_exchange_walk(&at); x != NULL; x = http_exchange_walk(&at)) {
+        bool uses_code = x->work.step == API_REGISTERING || x->work.step == API_RESETTING;
+        if (uses_code && span_equal_nocase(api_kept_email(x), email))
+            return true;
+    }
+    return false;
+}
+
+static bool code_good(struct http_exchange *x, const struct api_form *form)
+{
+    switch (codes_check(&codes, form->email, form->code, port_now_ms())) {
+    case CODES_OK:
+        if (!claimed(form->email))
+            return true;
+        api_fail(x, API_CODE_GONE, "The code is being used by another request.", 0);
+        return false;
+    case CODES_WRONG:
+        api_fail(x, API_CODE_WRONG, "The code does not match.", 0);
+        return false;
+    default:
+        api_fail(x, API_CODE_GONE, "The code has expired, was used up, or was never asked for; ask for a new one.", 0);
+        return false;
+    }
+}
+
+static void users_failed(struct http_exchange *x, enum users_error error)
+{
+    static const struct {
+        enum api_error error;
+        const char *message;
+    } meanings[] = {
+        [-USERS_TAKEN] = {API_TAKEN, "The user name or the email is taken."},
+        [-USERS_UNKNOWN] = {API_UNKNOWN_USER, "There is no account with this user name and email."},
+        [-USERS_WRONG_PASSWORD] = {API_WRONG_PASSWORD, "The user name or the password is wrong."},
+        [-USERS_FULL] = {API_INTERNAL, "No more accounts can be kept; nothing was changed."},
+        [-USERS_NO_ENTROPY] = {API_INTERNAL, "The machine has no randomness to keep a password with."},
+    };
+    api_fail(x, meanings[-(int)error].error, meanings[-(int)error].message, 0);
+}
+
+/// register ///
+
+static void on_registered(void *context, enum users_error result, const struct users_account *account)
+{
+    struct http_exchange *x = context;
+    set_step(x, API_IDLE);
+    if (result != USERS_OK) {
+        users_failed(x, result);
+        return;
+    }
+    codes_use(&codes, api_kept_email(x), port_now_ms());
+    struct text t = api_begin(x, API_OK);
+    api_number(&t, "uid", account->uid);
+    api_string(&t, "user", account->name);
+    api_string(&t, "email", account->email);
+    api_string(&t, "message", span_of("register success"));
+    api_send(x, &t);
+}
+
+void api_register(struct http_connection *h)
+{
+    struct http_exchange *x = h->exchange;
+    struct api_form form;
+    if (!api_read_form(x, API_USER | API_EMAIL | API_PASSWORD | API_CODE | API_NEW, &form) || !code_good(x, &form))
+        return;
+    api_keep(x, form.user, form.email);
+    x->work.call.users = users_register(form.user, form.email, form.password, on_registered, x);
+    api_forget(x);
+    started(x, API_REGISTERING, x->work.call.users);
+}
+
+/// login ///
+
+// Where the client is to go when the node is this very machine: to where it has found us already.
+static void put_own_address(struct http_connection *h, struct text *t)
+{
+    struct guard_authority here;
+    char buffer[16];
+    char port[6];
+    struct text number = text_in(port, sizeof port);
+    struct span host = h->parser.fields[HTTP1_HOST];
+    if (host.at == NULL || !guard_authority(host, &here))
+        here = (struct guard_authority){.host = span_of(net_address_text(net_own_address(), buffer))};
+    text_format(&number, "%u", here.port != 0 ? here.port : 80u);
+    api_string(t, "host", here.host);
+    api_string(t, "port", text_whole(&number));
+}
+
+static void put_token(struct text *t, uint32_t uid, struct span token)
+{
+    text_format(t, ",\"token\":\"%u.%.*s\"", uid, (int)token.length, token.at);
+}
+
+static void on_node(void *context, enum status_error error, const struct status_node *node)
+{
+    struct http_exchange *x = context;
+    set_step(x, API_IDLE);
+    if (error != STATUS_OK) {
+        api_fail(x, API_INTERNAL, "The status service could not give out a token.", 0);
+        return;
+    }
+    struct text t = api_begin(x, API_OK);
+    api_number(&t, "uid", x->work.uid);
+    api_string(&t, "user", api_kept_user(x));
+    api_string(&t, "email", api_kept_email(x));
+    api_string(&t, "message", span_of("login success"));
+    put_token(&t, x->work.uid, (struct span){node->token, sizeof node->token});
+    if (node->host[0] == '\0') {
+        put_own_address(x->connection, &t);
+    } else {
+        api_string(&t, "host", span_of(node->host));
+        api_string(&t, "port", span_of(node->port));
+    }
+    api_send(x, &t);
+}
+
+static void on_logged_in(void *context, enum users_error result, const struct users_account *account)
+{
+    struct http_exchange *x = context;
+    set_step(x, API_IDLE);
+    if (result != USERS_OK) {
+        // USERS_UNKNOWN never comes from a login, and must not tell a stranger anything if it did.
+        users_failed(x, result == USERS_UNKNOWN ? USERS_WRONG_PASSWORD : result);
+        return;
+    }
+    api_keep(x, account->name, account->email);
+    x->work.uid = account->uid;
+    x->work.call.status = status_client_get_chat_server(account->uid, on_node, x);
+    started(x, API_FINDING_NODE, x->work.call.status);
+}
+
+void api_login(struct http_connection *h)
+{
+    struct http_exchange *x = h->exchange;
+    struct api_form form;
+    if (!api_read_form(x, API_USER | API_PASSWORD, &form))
+        return;
+    x->work.call.users = users_login(form.user, form.password, on_logged_in, x);
+    api_forget(x);
+    started(x, API_LOGGING_IN, x->work.call.users);
+}
+
+/// reset_pwd ///
+
+static void reset_done(struct http_exchange *x, const char *message)
+{
+    struct text t = api_begin(x, API_OK);
+    api_string(&t, "user", api_kept_user(x));
+    api_string(&t, "email", api_kept_email(x));
+    api_string(&t, "message", span_of(message));
+    api_send(x, &t);
+}
+
+static const char tokens_left[] =
+    "The password was changed, but older logins could not be ended and stay good until they expire.";
+
+// The password is changed already: saying 1009 ("nothing was changed") would be wrong.
+static void on_sessions_ended(void *context, enum status_error error, const struct status_node *node)
+{
+    struct http_exchange *x = context;
+    (void)node;
+    set_step(x, API_IDLE);
+    if (error != STATUS_OK)
+        log_line(LOG_WARNING, "api", "the tokens of uid %u could not be ended", x->work.uid);
+    reset_done(x, error == STATUS_OK ? "reset success" : tokens_left);
+}
+
+static void on_reset(void *context, enum users_error result, const struct users_account *account)
+{
+    struct http_exchange *x = context;
+    set_step(x, API_IDLE);
+    if (result != USERS_OK) {
+        users_failed(x, result);
+        return;
+    }
+    codes_use(&codes, api_kept_email(x), port_now_ms());
+    x->work.uid = account->uid;
+    hub_close_account(account->uid, WS_POLICY_VIOLATION, "The password was changed; log in again.");
+    x->work.call.status = status_client_logout(account->uid, (struct span){0}, on_sessions_ended, x);
+    if (x->work.call.status == NULL)
+        on_sessions_ended(x, STATUS_INTERNAL, NULL);
+    else
+        set_step(x, API_ENDING_SESSIONS);
+}
+
+void api_reset_password(struct http_connection *h)
+{
+    struct http_exchange *x = h->exchange;
+    struct api_form form;
+    if (!api_read_form(x, API_USER | API_EMAIL | API_PASSWORD | API_CODE | API_NEW, &form) || !code_good(x, &form))
+        return;
+    api_keep(x, form.user, form.email);
+    x->work.call.users = users_reset_password(form.user, form.email, form.password, on_reset, x);
+    api_forget(x);
+    started(x, API_RESETTING, x->work.call.users);
+}
+
+/// Tokens, and logout ///
+
+static void on_token_checked(void *context, enum status_error error, const struct status_node *node)
+{
+    struct http_exchange *x = context;
+    (void)node;
+    set_step(x, API_IDLE);
+    x->work.checked(x, error);
+}
+
+enum api_error api_check_token(struct http_exchange *x, struct span text,
+                               void (*checked)(struct http_exchange *x, enum status_error error))
+{
+    struct span token;
+    if (!bearer_parse(text, &x->work.uid, &token))
+        return API_BAD_TOKEN;
+    memcpy(x->work.token, token.at, sizeof x->work.token);
+    x->work.checked = checked;
+    x->work.call.status = status_client_login(x->work.uid, token, on_token_checked, x);
+    if (x->work.call.status == NULL)
+        return API_TOO_MANY;
+    set_step(x, API_CHECKING_TOKEN);
+    return API_OK;
+}
+
+static const char bad_token[] = "The token is invalid or has expired; log in again.";
+
+static void on_logged_out(void *context, enum status_error error, const struct status_node *node)
+{
+    struct http_exchange *x = context;
+    (void)node;
+    set_step(x, API_IDLE);
+    if (error != STATUS_OK) {
+        api_fail(x, API_INTERNAL, "The status service could not end the session.", 0);
+        return;
+    }
+    struct text t = api_begin(x, API_OK);
+    api_send(x, &t);
+}
+
+static void logout_checked(struct http_exchange *x, enum status_error error)
+{
+    if (error != STATUS_OK) {
+        bool bad = error == STATUS_BAD_TOKEN;
+        api_fail(x, bad ? API_BAD_TOKEN : API_INTERNAL, bad ? bad_token : "The status service could not be asked.", 0);
+        return;
+    }
+    struct span token = {x->work.token, sizeof x->work.token};
+    x->work.call.status = status_client_logout(x->work.uid, token, on_logged_out, x);
+    started(x, API_ENDING_SESSIONS, x->work.call.status);
+}
+
+void api_logout(struct http_connection *h)
+{
+    struct http_exchange *x = h->exchange;
+    struct span authorization = h->parser.fields[HTTP1_AUTHORIZATION];
+    struct span text;
+    enum api_error error = API_BAD_TOKEN;
+    if (authorization.at != NULL && bearer_field(authorization, &text))
+        error = api_check_token(x, text, logout_checked);
+    if (error == API_BAD_TOKEN)
+        api_fail(x, error, bad_token, 0);
+    else if (error == API_TOO_MANY)
+        api_fail(x, error, busy, BUSY_RETRY_AFTER);
+}

@@ -1,0 +1,46 @@
+// The gateway: the HTTP server in front of everything (README, "The wire").
+//
+//     http_server.c   connections: reading requests, deadlines, replies, closing
+//     http_admit.c    whether a request is let in; http_reply.c: sending what it ends with
+//     routes.c        the table of what there is: a new route is one line there
+//     api.c           the JSON calls: code, register, login, reset, logout
+//     upgrade.c       from HTTP to WebSocket: who is it, and may they come in
+//     pages.c         what people and Prometheus look at
+//     guard.c, rate.c who may ask: Host and Origin, calls a minute
+//     json.c          request bodies
+//     reply.c         heads and refusals as text; api_talk.c: the JSON of requests and replies; bearer.c: tokens
+#ifndef PIPIT_GATEWAY_H
+#define PIPIT_GATEWAY_H
+
+#include "../service.h"
+
+struct gateway_settings {
+    uint32_t port;           // listens here: 80
+    uint32_t per_address;    // net.per_address: connections of one address, 0 for no limit
+    uint32_t api_rate;       // api.rate: calls a minute and address, 0 for no limit
+    uint32_t guests;         // chat.guests: 0 lets only accounts chat
+    uint32_t echo_code;      // dev.echo_code: verification codes go into the reply and onto the console
+    uint32_t header_timeout; // http.header_timeout: seconds for a request's head
+    uint32_t body_timeout;   // http.body_timeout: seconds for its body, and for the peer to take a reply
+    uint32_t idle_timeout;   // http.idle_timeout: seconds that a connection may wait for its next request
+    char origins[256];       // http.origins: foreign origins that may call, "https://chat.example, http://[::1]:3000"
+    char names[256];         // http.names: names beside our own that Host may have
+};
+extern struct gateway_settings gateway_settings;
+
+#define GATEWAY_API_ERRORS 11 // 1001 to 1011
+
+struct gateway_counters {
+    uint32_t requests;                       // heads read
+    uint32_t replies[6];                     // by the first digit of the status; 0 is not used
+    uint32_t late;                           // 408
+    uint32_t limited;                        // 429
+    uint32_t full;                           // 503
+    uint32_t evicted;                        // idle connections closed for a newcomer
+    uint32_t api_errors[GATEWAY_API_ERRORS]; // [n] counts error 1001 + n
+};
+extern struct gateway_counters gateway_counters;
+
+extern const struct service gateway_service;
+
+#endif

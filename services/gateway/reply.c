@@ -1,0 +1,121 @@
+#include "reply.h"
+#include "../../port/port.h"
+#include "gateway.h"
+
+/// Date ///
+
+// Year, month and day for a number of days since 1970-01-01: the proleptic Gregorian calendar repeats every 146,097
+// days, and a year that begins in March has its leap day last.
+static void civil_from_days(uint32_t days, unsigned *year, unsigned *month, unsigned *day)
+{
+    uint32_t shifted = days + 719468;
+    uint32_t era = shifted / 146097;
+    uint32_t of_era = shifted % 146097;
+    uint32_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    uint32_t day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    uint32_t from_march = (5 * day_of_year + 2) / 153;
+    *day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    *month = from_march < 10 ? from_march + 3 : from_march - 9;
+    *year = era * 400 + year_of_era + (*month <= 2 ? 1 : 0);
+}
+
+// RFC 9110 section 6.6.1: a server without a clock sends no Date.
+static void reply_date(struct text *out)
+{
+    uint64_t seconds = port_wall_ms() / 1000;
+    if (seconds == 0)
+        return;
+    uint32_t days = (uint32_t)(seconds / 86400);
+    uint32_t of_day = (uint32_t)(seconds % 86400);
+    unsigned year = 0, month = 0, day = 0;
+    civil_from_days(days, &year, &month, &day);
+    static const char names[] = "ThuFriSatSunMonTueWedJanFebMarAprMayJunJulAugSepOctNovDec";
+    text_format(out, "Date: %.*s, %02u %.*s %u %02u:%02u:%02u GMT\r\n", 3, names + days % 7 * 3, day, 3,
+                names + 21 + (month - 1) * 3, year, (unsigned)(of_day / 3600), (unsigned)(of_day / 60 % 60),
+                (unsigned)(of_day % 60));
+}
+
+/// Heads ///
+
+enum reply_connection reply_connection(const struct http_connection *h)
+{
+    if (h->close)
+        return REPLY_CLOSE;
+    return h->parser.minor_version == 0 ? REPLY_KEEP_10 : REPLY_KEEP;
+}
+
+static void reply_fields(struct text *out, const char *type, size_t length, enum reply_connection connection)
+{
+    static const char *const connections[] = {
+        [REPLY_KEEP] = "",
+        [REPLY_KEEP_10] = "Connection: keep-alive\r\n",
+        [REPLY_CLOSE] = "Connection: close\r\n",
+    };
+    reply_date(out);
+    text_format(out, "Content-Type: %s\r\n", type);
+    if (length == REPLY_CHUNKED)
+        text_string(out, "Transfer-Encoding: chunked\r\n");
+    else if (length != REPLY_CLOSES)
+        text_format(out, "Content-Length: %zu\r\n", length);
+    text_string(out, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+    text_string(out, connections[connection]);
+}
+
+static void status_line(struct text *out, unsigned status)
+{
+    text_format(out, "HTTP/1.1 %u %s\r\n", status, http1_reason(status));
+}
+
+void reply_head(struct text *out, unsigned status, const char *type, size_t length, enum reply_connection connection)
+{
+    status_line(out, status);
+    reply_fields(out, type, length, connection);
+    text_string(out, "\r\n");
+}
+
+/// Refusals ///
+
+// The fields that a status must or should come with.
+static void status_fields(struct text *out, const struct http_refusal *refusal, const char *allow)
+{
+    if (refusal->status == 405 && allow != NULL)
+        text_format(out, "Allow: %s\r\n", allow); // RFC 9110 section 15.5.6
+    if (refusal->status == 401)
+        text_string(out, "WWW-Authenticate: Bearer\r\n"); // section 15.5.2
+    if (refusal->status == 426)                           // section 15.5.22, RFC 6455 section 4.4
+        text_string(out, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+    if (refusal->retry_after > 0)
+        text_format(out, "Retry-After: %u\r\n", refusal->retry_after);
+}
+
+// 404 is plain text, as the original has it.
+static void refusal_body(struct text *out, const struct http_refusal *refusal)
+{
+    if (refusal->status == 404) {
+        text_format(out, "%s\n", refusal->message);
+        return;
+    }
+    text_format(out, "{\"error\":%u,\"message\":\"%s\"", refusal->error, refusal->message);
+    if (refusal->retry_after > 0)
+        text_format(out, ",\"retry_after\":%u", refusal->retry_after);
+    text_string(out, "}\n");
+}
+
+void reply_refusal(struct text *out, const struct http_refusal *refusal, const char *allow,
+                   enum reply_connection connection, bool head_only)
+{
+    char buffer[256];
+    struct text body = text_in(buffer, sizeof buffer);
+    refusal_body(&body, refusal);
+    status_line(out, refusal->status);
+    status_fields(out, refusal, allow);
+    const char *type = refusal->status == 404 ? "text/plain; charset=utf-8" : "application/json";
+    // RFC 9112 section 9.6: an upgrade offer is an option of this connection.
+    bool upgrade = refusal->status == 426;
+    reply_fields(out, type, body.length, upgrade ? REPLY_KEEP : connection);
+    if (upgrade)
+        text_string(out, connection == REPLY_CLOSE ? "Connection: close, upgrade\r\n" : "Connection: upgrade\r\n");
+    text_string(out, "\r\n");
+    if (!head_only)
+        text_span(out, text_whole(&body));
+}
