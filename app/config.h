@@ -1,0 +1,31 @@
+// Runtime settings: one table of keys, each with a type, a range, a default and a line of help.
+//
+// A key sets a field of the settings that its owner declares (hub_settings, ...). A new key is one line in config.c.
+#ifndef PIPIT_CONFIG_H
+#define PIPIT_CONFIG_H
+
+#include "../port/text.h"
+
+// Sets every key to its default.
+void config_defaults(void);
+
+// Sets one key. On failure returns a sentence in `why` (which names the key and the range) and changes nothing.
+bool config_set(struct span key, struct span value, struct text *why);
+
+// Sets one key back to its default. False when there is no such key.
+bool config_unset(struct span key);
+
+// Reads "key = value" lines; empty lines and those that begin with '#' are skipped. On failure `why` says what is wrong
+// in which line, and lines before it stay set.
+bool config_read(struct span file, struct text *why);
+
+// Writes "key = value" for key number `index`; false behind the last one. Secrets show as "(set)" or "(unset)".
+bool config_show(size_t index, struct text *out);
+
+// Writes the line of help for key number `index`: name, range, default, meaning.
+bool config_help(size_t index, struct text *out);
+
+// The number of a key, or -1.
+int config_find(struct span key);
+
+#endif

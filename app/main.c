@@ -1,0 +1,92 @@
+// turn: frames in -> lwIP's timers -> connections -> each service one step -> output -> sleep
+#include "main.h"
+#include "../port/log.h"
+#include "../port/net.h"
+#include "../port/net_private.h"
+#include "../port/port.h"
+#include "../services/service.h"
+#include "shell.h"
+
+#include "lwip/timeouts.h"
+
+#define GOODBYE_MS       1000 // for the peers to take our last words
+#define LONGEST_SLEEP_MS 1000
+
+uint32_t longest_turn_us;
+
+static int start_services(void)
+{
+    for (size_t i = 0; i < service_count; i++)
+        if (services[i]->start != NULL && services[i]->start() != 0) {
+            log_line(LOG_ERROR, "main", "the service %s could not be started", services[i]->name);
+            return -1;
+        }
+    return 0;
+}
+
+static void stop_services(void)
+{
+    for (size_t i = 0; i < service_count; i++)
+        if (services[i]->stop != NULL)
+            services[i]->stop();
+}
+
+static void note_longest(uint32_t *longest, uint32_t us)
+{
+    if (us > *longest)
+        *longest = us;
+}
+
+// Returns how long the services agree to sleep, in milliseconds.
+static uint32_t step_services(void)
+{
+    uint32_t sleep = LONGEST_SLEEP_MS;
+    uint64_t now = port_now_ms();
+    for (size_t i = 0; i < service_count; i++) {
+        if (services[i]->step == NULL)
+            continue;
+        uint32_t before = port_now_us();
+        uint32_t wish = services[i]->step(now);
+        note_longest(&service_longest_us[i], port_now_us() - before);
+        if (wish < sleep)
+            sleep = wish;
+    }
+    return sleep;
+}
+
+static uint32_t turn(void)
+{
+    uint32_t before = port_now_us();
+    bool more_frames = port_netif_poll(&net_interface);
+    sys_check_timeouts();
+    net_poll();
+    uint32_t sleep = step_services();
+    shell_step();
+    net_flush();
+    note_longest(&longest_turn_us, port_now_us() - before);
+    if (more_frames || net_pending())
+        return 0;
+    uint32_t timer = sys_timeouts_sleeptime();
+    return timer < sleep ? timer : sleep;
+}
+
+// Goodbyes are sent and, for a second at most, waited for.
+static void run_down(void)
+{
+    uint64_t end = port_now_ms() + GOODBYE_MS;
+    net_stop_listening();
+    stop_services();
+    while (port_now_ms() < end && net_open() > 0)
+        port_idle(turn());
+}
+
+int pipit_main(void)
+{
+    if (net_start() != 0 || start_services() != 0)
+        return 1;
+    shell_start();
+    while (!port_stopping())
+        port_idle(turn());
+    run_down();
+    return 0;
+}

@@ -1,0 +1,211 @@
+#include "shell.h"
+#include "../port/log.h"
+#include "../port/net.h"
+#include "../port/pool.h"
+#include "../port/port.h"
+#include "../services/gateway/gateway.h"
+#include "../services/hub/hub.h"
+#include "../services/service.h"
+#include "../services/users/users.h"
+#include "config.h"
+#include "main.h"
+
+#define LINE_MAX_BYTES 320 // the longest key and value fit
+
+static char line[LINE_MAX_BYTES];
+static size_t line_length;
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...)
+{
+    char buffer[300];
+    struct text t = text_in(buffer, sizeof buffer - 1);
+    va_list arguments;
+    va_start(arguments, format);
+    text_vformat(&t, format, arguments);
+    va_end(arguments);
+    buffer[t.length++] = '\n';
+    port_console_write(buffer, t.length);
+}
+
+/// Commands ///
+
+static void command_status(struct span rest)
+{
+    (void)rest;
+    char address[16];
+    say("address %s, %u connections, %u chat clients, %u users, newest event %llu",
+        net_address_text(net_own_address(), address), net_open(), hub_clients(), users_count(),
+        (unsigned long long)hub_newest());
+    say("longest turn %u us", longest_turn_us);
+}
+
+static void command_top(struct span rest)
+{
+    (void)rest;
+    for (size_t i = 0; i < service_count; i++)
+        say("%s: longest step %u us", services[i]->name, service_longest_us[i]);
+}
+
+static void command_pools(struct span rest)
+{
+    (void)rest;
+    for (const struct pool *p = pool_next(NULL); p != NULL; p = pool_next(p))
+        say("%s: %u of %u used, %u at most, %u refused, %zu bytes a slot", p->name, p->used, p->size, p->high_water,
+            p->refused, p->slot_size);
+}
+
+static void command_users(struct span rest)
+{
+    (void)rest;
+    struct users_account account;
+    uint32_t at = 0;
+    while (users_walk(&at, &account))
+        say("%u %.*s <%.*s>", account.uid, (int)account.name.length, account.name.at, (int)account.email.length,
+            account.email.at);
+    say("%u users", users_count());
+}
+
+static void command_who(struct span rest)
+{
+    (void)rest;
+    struct span name;
+    uint32_t at = 0;
+    while (hub_walk(&at, &name))
+        say("%.*s", (int)name.length, name.at);
+    say("%u online", hub_clients());
+}
+
+static void command_kick(struct span name)
+{
+    if (!hub_kick(name))
+        say("Nobody called %.*s is online.", (int)name.length, name.at);
+}
+
+static void command_say(struct span text)
+{
+    if (text.length > 0)
+        hub_say(text);
+}
+
+static void command_set(struct span rest)
+{
+    char buffer[200];
+    struct text why = text_in(buffer, sizeof buffer);
+    struct span key = span_cut(&rest, ' ');
+    if (!config_set(key, span_trim(rest), &why))
+        say("%s", text_end(&why));
+}
+
+static void show_key(size_t index)
+{
+    char buffer[300];
+    struct text t = text_in(buffer, sizeof buffer);
+    if (config_show(index, &t))
+        say("%s", text_end(&t));
+}
+
+static void command_get(struct span key)
+{
+    int index = config_find(key);
+    if (index < 0)
+        say("There is no key %.*s; `config` lists them.", (int)key.length, key.at);
+    else
+        show_key((size_t)index);
+}
+
+static void command_unset(struct span key)
+{
+    if (!config_unset(key))
+        say("There is no key %.*s; `config` lists them.", (int)key.length, key.at);
+}
+
+static void command_config(struct span rest)
+{
+    (void)rest;
+    char buffer[1];
+    for (size_t i = 0;; i++) {
+        struct text probe = text_in(buffer, sizeof buffer);
+        if (!config_show(i, &probe))
+            return;
+        show_key(i);
+    }
+}
+
+static void command_help(struct span rest);
+
+// Name, what it does, and what it is for. A new command is a line here.
+static const struct {
+    const char *name;
+    void (*run)(struct span rest);
+    const char *help;
+} commands[] = {
+    {"help", command_help, "this list"},
+    {"status", command_status, "address, connections, clients, users, longest turn"},
+    {"top", command_top, "longest step of each service"},
+    {"pools", command_pools, "slots used, most ever used, size"},
+    {"users", command_users, "all accounts"},
+    {"who", command_who, "names online"},
+    {"kick", command_kick, "kick NAME: end somebody's connection"},
+    {"say", command_say, "say TEXT: a line from the house to all"},
+    {"get", command_get, "get KEY: one setting"},
+    {"set", command_set, "set KEY VALUE: change a setting"},
+    {"unset", command_unset, "unset KEY: back to the default"},
+    {"config", command_config, "all settings"},
+};
+
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void command_help(struct span rest)
+{
+    (void)rest;
+    for (size_t i = 0; i < COMMANDS; i++)
+        say("  %s - %s", commands[i].name, commands[i].help);
+}
+
+static void run(struct span typed)
+{
+    struct span rest = span_trim(typed);
+    if (rest.length == 0)
+        return;
+    struct span word = span_cut(&rest, ' ');
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (span_equal_nocase(word, span_of(commands[i].name))) {
+            commands[i].run(span_trim(rest));
+            return;
+        }
+    say("There is no command %.*s; try help.", (int)word.length, word.at);
+}
+
+/// Typing ///
+
+static void typed_byte(char byte)
+{
+    if (byte == '\n' || byte == '\r') {
+        if (line_length == sizeof line)
+            say("That line is too long; nothing was done.");
+        else
+            run((struct span){line, line_length});
+        line_length = 0;
+    } else if ((byte == '\b' || byte == 127) && line_length > 0) {
+        line_length--;
+    } else if ((uint8_t)byte >= 0x20 && byte != 127 && line_length < sizeof line) {
+        line[line_length++] = byte;
+    }
+}
+
+void shell_start(void)
+{
+    say("Pipit %s. Type help for the console's commands.", PIPIT_VERSION);
+    if (gateway_settings.echo_code != 0)
+        say("DEVELOPMENT MODE: verification codes are shown here and in replies. Never put such a device on a "
+            "network.");
+}
+
+void shell_step(void)
+{
+    char bytes[64];
+    size_t n = port_console_read(bytes, sizeof bytes);
+    for (size_t i = 0; i < n; i++)
+        typed_byte(bytes[i]);
+}

@@ -1,0 +1,393 @@
+// Runtime settings: every key's range, default and sentence.
+#include "../../app/config.h"
+#include "../../port/log.h"
+#include "../../port/net.h"
+#include "../../services/echo/echo.h"
+#include "../../services/gateway/gateway.h"
+#include "../../services/hub/hub.h"
+#include "../../services/status/status.h"
+#include "../../services/verify/verify.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char why[256];
+
+static int defaults(void **state)
+{
+    (void)state;
+    config_defaults();
+    return 0;
+}
+
+static bool set(const char *key, const char *value)
+{
+    struct text t = text_in(why, sizeof why);
+    bool done = config_set(span_of(key), span_of(value), &t);
+    text_end(&t);
+    if (done)
+        assert_string_equal(why, "");
+    else
+        assert_string_not_equal(why, "");
+    return done;
+}
+
+static bool read(const char *file)
+{
+    struct text t = text_in(why, sizeof why);
+    bool done = config_read(span_of(file), &t);
+    text_end(&t);
+    return done;
+}
+
+static const char *shown(const char *key)
+{
+    static char line[400];
+    struct text t = text_in(line, sizeof line);
+    int index = config_find(span_of(key));
+    assert_true(index >= 0);
+    assert_true(config_show((size_t)index, &t));
+    return text_end(&t);
+}
+
+/// Numbers ///
+
+static const struct {
+    const char *key;
+    uint32_t *field;
+    uint32_t least, most, initial;
+} numbers[] = {
+    {"chat.rate", &hub_settings.rate, 0, 1000000, 10},
+    {"chat.guests", &gateway_settings.guests, 0, 1, 1},
+    {"chat.echo", &echo_settings.enabled, 0, 1, 0},
+    {"api.rate", &gateway_settings.api_rate, 0, 1000000, 300},
+    {"http.header_timeout", &gateway_settings.header_timeout, 1, 3600, 10},
+    {"http.body_timeout", &gateway_settings.body_timeout, 1, 3600, 20},
+    {"http.idle_timeout", &gateway_settings.idle_timeout, 1, 86400, 60},
+    {"dev.echo_code", &gateway_settings.echo_code, 0, 1, 0},
+    {"net.per_address", &gateway_settings.per_address, 0, 1000000, 32},
+    {"verify.cooldown", &codes_settings.cooldown, 0, 86400, 60},
+    {"verify.ttl", &codes_settings.ttl, 1, 86400, 180},
+    {"verify.tries", &codes_settings.tries, 1, 1000, 5},
+    {"mail.budget", &verify_settings.budget, 0, 1000000, 120},
+    {"status.ttl", &status_settings.ttl, 60, 31536000, 86400},
+    {"ws.ping", &hub_settings.ping, 1, 3600, 25},
+    {"ws.stall", &hub_settings.stall, 1, 3600, 30},
+};
+#define NUMBERS (sizeof numbers / sizeof numbers[0])
+
+static const char *decimal(uint32_t number)
+{
+    static char digits[12];
+    struct text t = text_in(digits, sizeof digits);
+    text_format(&t, "%u", (unsigned)number);
+    return text_end(&t);
+}
+
+static void every_number_takes_its_range_and_nothing_else(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUMBERS; i++) {
+        assert_int_equal(*numbers[i].field, numbers[i].initial);
+        assert_true(set(numbers[i].key, decimal(numbers[i].least)));
+        assert_int_equal(*numbers[i].field, numbers[i].least);
+        assert_true(set(numbers[i].key, decimal(numbers[i].most)));
+        assert_int_equal(*numbers[i].field, numbers[i].most);
+        assert_false(set(numbers[i].key, decimal(numbers[i].most + 1)));
+        if (numbers[i].least > 0)
+            assert_false(set(numbers[i].key, decimal(numbers[i].least - 1)));
+        assert_int_equal(*numbers[i].field, numbers[i].most);
+        assert_true(config_unset(span_of(numbers[i].key)));
+        assert_int_equal(*numbers[i].field, numbers[i].initial);
+    }
+}
+
+static void what_is_no_number_is_refused_and_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"", " 5", "5 ", "-1", "+5", "5s", "0x5", "4294967301", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_false(set("chat.rate", wrong[i]));
+        assert_string_equal(why, "chat.rate must be a number from 0 to 1000000.");
+        assert_int_equal(hub_settings.rate, 10);
+    }
+    assert_false(set("chat.guests", "yes"));
+    assert_string_equal(why, "chat.guests must be 0 or 1.");
+    assert_int_equal(gateway_settings.guests, 1);
+}
+
+static void the_log_level_has_names_and_numbers(void **state)
+{
+    (void)state;
+    assert_int_equal(log_threshold, LOG_INFO);
+    assert_true(set("log.level", "error"));
+    assert_int_equal(log_threshold, LOG_ERROR);
+    assert_true(set("log.level", "Warning"));
+    assert_int_equal(log_threshold, LOG_WARNING);
+    assert_true(set("log.level", "3"));
+    assert_int_equal(log_threshold, LOG_DEBUG);
+    assert_string_equal(shown("log.level"), "log.level = debug");
+    assert_false(set("log.level", "4"));
+    assert_string_equal(why, "log.level must be error, warning, info or debug (or their numbers, 0 to 3).");
+    assert_false(set("log.level", "inf"));
+    assert_false(set("log.level", ""));
+    assert_int_equal(log_threshold, LOG_DEBUG);
+    assert_true(config_unset(span_of("log.level")));
+    assert_int_equal(log_threshold, LOG_INFO);
+}
+
+/// Texts ///
+
+static void a_text_fills_its_field_and_no_more(void **state)
+{
+    (void)state;
+    char value[300];
+    memset(value, 'a', sizeof value);
+    value[255] = '\0';
+    assert_true(set("http.origins", value));
+    assert_string_equal(gateway_settings.origins, value);
+    value[255] = 'b';
+    value[256] = '\0';
+    assert_false(set("http.origins", value));
+    assert_string_equal(why, "http.origins must be a text of at most 255 bytes without control characters.");
+    assert_int_equal(strlen(gateway_settings.origins), 255);
+}
+
+static void a_shorter_text_leaves_nothing_of_the_longer(void **state)
+{
+    (void)state;
+    assert_true(set("http.names", "chat.example, other.example"));
+    assert_true(set("http.names", "a"));
+    for (size_t i = 1; i < sizeof gateway_settings.names; i++)
+        assert_int_equal(gateway_settings.names[i], 0);
+    assert_true(set("http.names", ""));
+    assert_string_equal(gateway_settings.names, "");
+}
+
+static void a_text_has_no_control_bytes(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"a\nb", "a\r", "\ta", "a\x7f", "\x1b[2J"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(set("http.names", wrong[i]));
+    struct text t = text_in(why, sizeof why);
+    assert_false(config_set(span_of("http.names"), (struct span){"a\0b", 3}, &t));
+    assert_string_equal(gateway_settings.names, "");
+    assert_true(set("http.names", "b\xc3\xbc"
+                                  "cher.example"));
+}
+
+static void addresses_are_checked(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"192.0.2.1", "0.0.0.0", "255.255.255.255", ""};
+    static const char *const wrong[] = {"192.0.2",  "192.0.2.1.5", "192.0.2.256",  "192.0.2.",  "192.0.02.1",
+                                        ".0.2.1.1", "router",      "192.0.2.1/24", " 192.0.2.1"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(set("net.gateway", good[i]));
+        assert_string_equal(net_settings.gateway, good[i]);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(set("net.dns", wrong[i]));
+    assert_string_equal(net_settings.dns, "10.0.2.3");
+    assert_string_equal(why, "net.dns must be an IPv4 address like 10.0.2.2, or empty.");
+}
+
+static void our_own_address_may_have_a_prefix(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"192.0.2.1/0", "192.0.2.1/32", "192.0.2.1", "", "192.168.100.200/24"};
+    static const char *const wrong[] = {"192.0.2.1/", "192.0.2.1/33", "192.0.2.1/24/", "/24", "192.0.2.1/-1"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(set("net.address", good[i]));
+        assert_string_equal(net_settings.address, good[i]);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(set("net.address", wrong[i]));
+    assert_string_equal(net_settings.address, "192.168.100.200/24");
+    assert_string_equal(why, "net.address must be an IPv4 address with the length of its prefix, like 10.0.2.15/24.");
+}
+
+/// Unknown keys ///
+
+static void assert_unknown(const char *key, const char *sentence)
+{
+    assert_false(set(key, "1"));
+    assert_string_equal(why, sentence);
+    assert_int_equal(config_find(span_of(key)), -1);
+    assert_false(config_unset(span_of(key)));
+}
+
+static void an_unknown_key_is_answered_with_a_guess(void **state)
+{
+    (void)state;
+    assert_unknown("chat.rat", "There is no key chat.rat; did you mean chat.rate?");
+    assert_unknown("Chat.rate", "There is no key Chat.rate; did you mean chat.rate?");
+    assert_unknown("chat_rate", "There is no key chat_rate; did you mean chat.rate?");
+    assert_unknown("guests", "There is no key guests; did you mean chat.guests?");
+    assert_unknown("http.idletimeout", "There is no key http.idletimeout; did you mean http.idle_timeout?");
+    assert_unknown("status.tll", "There is no key status.tll; did you mean status.ttl?");
+}
+
+static void a_key_like_nothing_gets_no_guess(void **state)
+{
+    (void)state;
+    assert_unknown("zzzzzzzzzz", "There is no key zzzzzzzzzz.");
+    assert_unknown("", "There is no key .");
+    assert_unknown("a\x1b[2J", "There is no key a?[2J.");
+    assert_unknown("0123456789012345678901234567890123456789", "There is no key 012345678901234567890123....");
+}
+
+static void a_sentence_that_does_not_fit_is_cut(void **state)
+{
+    (void)state;
+    char little[8] = "-------";
+    struct text t = text_in(little, 5);
+    assert_false(config_set(span_of("chat.rate"), span_of("x"), &t));
+    assert_true(t.cut);
+    assert_string_equal(little, "chat.--");
+}
+
+/// Files ///
+
+static void a_file_has_lines_comments_and_space(void **state)
+{
+    (void)state;
+    assert_true(read("# settings\n"
+                     "\n"
+                     "  chat.rate   =  5  \r\n"
+                     "\t# http.names = no\n"
+                     "http.names=a.example, b.example\n"
+                     "http.origins = https://c.example/?x=1\n"
+                     "verify.ttl = 90"));
+    assert_int_equal(hub_settings.rate, 5);
+    assert_string_equal(gateway_settings.names, "a.example, b.example");
+    assert_string_equal(gateway_settings.origins, "https://c.example/?x=1");
+    assert_int_equal(codes_settings.ttl, 90);
+    assert_true(read("http.names =\n"));
+    assert_string_equal(gateway_settings.names, "");
+    assert_true(read(""));
+    assert_true(read("\n\n"));
+}
+
+static void a_wrong_line_is_named_and_ends_the_reading(void **state)
+{
+    (void)state;
+    assert_false(read("chat.rate = 5\n\n# fine\nws.ping = 0\nws.stall = 9\n"));
+    assert_string_equal(why, "Line 4: ws.ping must be a number from 1 to 3600.");
+    assert_int_equal(hub_settings.rate, 5);
+    assert_int_equal(hub_settings.ping, 25);
+    assert_int_equal(hub_settings.stall, 30);
+    assert_false(read("chat.rate 5"));
+    assert_string_equal(why, "Line 1: It must read \"key = value\".");
+    assert_false(read("= 5"));
+    assert_string_equal(why, "Line 1: There is no key .");
+}
+
+/// Showing ///
+
+static void what_is_shown_can_be_read_again(void **state)
+{
+    (void)state;
+    char file[4096];
+    struct text all = text_in(file, sizeof file);
+    assert_true(set("chat.rate", "77"));
+    assert_true(set("http.names", "a.example"));
+    assert_true(set("log.level", "debug"));
+    for (size_t i = 0; config_show(i, &all); i++)
+        text_byte(&all, '\n');
+    assert_false(all.cut);
+    config_defaults();
+    assert_int_equal(hub_settings.rate, 10);
+    struct text t = text_in(why, sizeof why);
+    assert_true(config_read(text_whole(&all), &t));
+    assert_int_equal(hub_settings.rate, 77);
+    assert_string_equal(gateway_settings.names, "a.example");
+    assert_int_equal(log_threshold, LOG_DEBUG);
+}
+
+// The names, in order, stand alone and are found again; each has a line of help that names it.
+static void every_key_is_found_shown_and_helped(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    for (char line[400];; count++) {
+        struct text t = text_in(line, sizeof line);
+        if (!config_show(count, &t))
+            break;
+        struct span rest = text_whole(&t);
+        struct span name = span_cut(&rest, ' ');
+        assert_int_equal(config_find(name), (int)count);
+        char help[400];
+        struct text h = text_in(help, sizeof help);
+        assert_true(config_help(count, &h));
+        assert_false(h.cut);
+        assert_true(span_starts(text_whole(&h), name));
+        assert_true(h.length > name.length + 20);
+    }
+    assert_int_equal(count, NUMBERS + 6);
+    struct text t = text_in(why, sizeof why);
+    assert_false(config_help(count, &t));
+    assert_false(config_show((size_t)-1, &t));
+    assert_int_equal(t.length, 0);
+}
+
+static const char *helped(const char *key)
+{
+    static char line[400];
+    struct text t = text_in(line, sizeof line);
+    assert_true(config_help((size_t)config_find(span_of(key)), &t));
+    return text_end(&t);
+}
+
+static void help_tells_range_and_default(void **state)
+{
+    (void)state;
+    assert_string_equal(helped("chat.rate"),
+                        "chat.rate (0 to 1000000, default 10): messages in 5 s a client, 0 for no limit");
+    assert_string_equal(helped("chat.guests"),
+                        "chat.guests (0 or 1, default 1): 1 lets people chat without an account");
+    assert_string_equal(
+        helped("log.level"),
+        "log.level (error, warning, info or debug, default info): the least important lines that are logged");
+    assert_non_null(strstr(helped("http.names"), "(text, default empty)"));
+    assert_non_null(strstr(helped("net.address"), "(text, default 10.0.2.15/24)"));
+}
+
+static void only_whole_names_are_keys(void **state)
+{
+    (void)state;
+    assert_int_equal(config_find(span_of("chat.rate")), 0);
+    assert_int_equal(config_find((struct span){"chat.rate", 8}), -1);
+    assert_int_equal(config_find(span_of("chat.rate ")), -1);
+    assert_int_equal(config_find(span_of("")), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(every_number_takes_its_range_and_nothing_else, defaults),
+        cmocka_unit_test_setup(what_is_no_number_is_refused_and_changes_nothing, defaults),
+        cmocka_unit_test_setup(the_log_level_has_names_and_numbers, defaults),
+        cmocka_unit_test_setup(a_text_fills_its_field_and_no_more, defaults),
+        cmocka_unit_test_setup(a_shorter_text_leaves_nothing_of_the_longer, defaults),
+        cmocka_unit_test_setup(a_text_has_no_control_bytes, defaults),
+        cmocka_unit_test_setup(addresses_are_checked, defaults),
+        cmocka_unit_test_setup(our_own_address_may_have_a_prefix, defaults),
+        cmocka_unit_test_setup(an_unknown_key_is_answered_with_a_guess, defaults),
+        cmocka_unit_test_setup(a_key_like_nothing_gets_no_guess, defaults),
+        cmocka_unit_test_setup(a_sentence_that_does_not_fit_is_cut, defaults),
+        cmocka_unit_test_setup(a_file_has_lines_comments_and_space, defaults),
+        cmocka_unit_test_setup(a_wrong_line_is_named_and_ends_the_reading, defaults),
+        cmocka_unit_test_setup(what_is_shown_can_be_read_again, defaults),
+        cmocka_unit_test_setup(every_key_is_found_shown_and_helped, defaults),
+        cmocka_unit_test_setup(help_tells_range_and_default, defaults),
+        cmocka_unit_test_setup(only_whole_names_are_keys, defaults),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

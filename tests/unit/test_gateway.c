@@ -1,0 +1,1477 @@
+// The gateway with everything behind it, over lwIP, against clients that are slow, rude, or gone.
+#define _GNU_SOURCE // memmem
+#include "../../app/limits.h"
+#include "../../port/net.h"
+#include "../../services/gateway/api.h"
+#include "../../services/gateway/bearer.h"
+#include "../../services/gateway/gateway.h"
+#include "../../services/gateway/http_server.h"
+#include "../../services/gateway/rate.h"
+#include "../../services/gateway/reply.h"
+#include "../../services/hub/hub.h"
+#include "../../services/users/users.h"
+#include "../../services/verify/verify.h"
+#include "peer_support.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/// The machine ///
+
+static void step_services(void)
+{
+    for (size_t i = 0; i < service_count; i++)
+        if (services[i]->step != NULL)
+            services[i]->step(port_now_ms());
+}
+
+static int start(void **state)
+{
+    (void)state;
+    peer_network_start();
+    for (size_t i = 0; i < service_count; i++)
+        if (services[i]->start != NULL)
+            assert_int_equal(services[i]->start(), 0);
+    peer_services = step_services;
+    return 0;
+}
+
+static struct gateway_settings defaults;
+
+static int setup(void **state)
+{
+    (void)state;
+    if (defaults.port == 0)
+        defaults = gateway_settings;
+    gateway_settings = defaults;
+    gateway_settings.echo_code = 1;
+    gateway_settings.api_rate = 0;
+    gateway_settings.per_address = 0;
+    verify_settings.budget = 0;
+    memset(&gateway_counters, 0, sizeof gateway_counters);
+    rate_reset();
+    return 0;
+}
+
+static struct peer peers[HUB_CLIENTS + HTTP_CONNECTIONS + 4];
+
+// After each test all slots, exchanges and connections are free again.
+static int teardown(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++)
+        if (peers[i].synchronized && !peers[i].reset)
+            peer_abort(&peers[i]);
+    peer_turn();
+    for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++)
+        if (peers[i].port != 0)
+            peer_forget(&peers[i]);
+    peer_run(20000); // calls end, and everything lingering is let go
+    uint32_t at = 0;
+    assert_int_equal(http_server_connections(), 0);
+    assert_null(http_exchange_walk(&at));
+    assert_int_equal(hub_clients(), 0);
+    assert_int_equal(net_open(), 0);
+    return 0;
+}
+
+/// A client ///
+
+static const char *find_body(const char *reply)
+{
+    const char *end = strstr(reply, "\r\n\r\n");
+    return end == NULL ? NULL : end + 4;
+}
+
+static bool complete(struct peer *p)
+{
+    const char *reply = peer_text(p);
+    const char *body = find_body(reply);
+    const char *length = strstr(reply, "Content-Length: ");
+    if (body == NULL)
+        return false;
+    if (length != NULL && length < body)
+        return strlen(body) >= strtoul(length + 16, NULL, 10);
+    if (strstr(reply, "Transfer-Encoding: chunked") != NULL)
+        return strlen(body) >= 5 && strcmp(body + strlen(body) - 5, "0\r\n\r\n") == 0;
+    return strncmp(reply, "HTTP/1.1 101", 12) == 0 || p->fin;
+}
+
+static const char *wait_reply(struct peer *p)
+{
+    for (int i = 0; i < 20000 && !complete(p) && !p->fin && !p->reset; i++)
+        peer_run(1);
+    return peer_text(p);
+}
+
+static const char *send_to(struct peer *p, const char *request)
+{
+    if (!p->synchronized)
+        peer_open(p, 80);
+    peer_clear(p);
+    peer_send_text(p, request);
+    return wait_reply(p);
+}
+
+// On a connection of its own, which ends afterwards.
+static const char *ask(const char *request)
+{
+    static char reply[sizeof peers[0].received];
+    struct peer *p = &peers[0];
+    strcpy(reply, send_to(p, request));
+    peer_abort(p);
+    peer_turn();
+    peer_forget(p);
+    return reply;
+}
+
+#define HOST "Host: 10.0.2.15\r\n"
+
+static char request[HTTP_BODY * 3];
+
+static const char *post_request(const char *path, const char *body)
+{
+    snprintf(request, sizeof request,
+             "POST %s HTTP/1.1\r\n" HOST "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", path,
+             strlen(body), body);
+    return request;
+}
+
+static const char *post(const char *path, const char *body)
+{
+    return ask(post_request(path, body));
+}
+
+static void assert_status(const char *reply, unsigned status)
+{
+    char expected[32];
+    snprintf(expected, sizeof expected, "HTTP/1.1 %u ", status);
+    if (strncmp(reply, expected, strlen(expected)) != 0)
+        fail_msg("expected %u, got: %s", status, reply);
+}
+
+static void assert_has(const char *reply, const char *part)
+{
+    if (strstr(reply, part) == NULL)
+        fail_msg("no '%s' in: %s", part, reply);
+}
+
+static void assert_lacks(const char *reply, const char *part)
+{
+    if (strstr(reply, part) != NULL)
+        fail_msg("there is '%s' in: %s", part, reply);
+}
+
+// The declared length is the true one, and the reply says what every reply has to.
+static void assert_whole(const char *reply)
+{
+    const char *length = strstr(reply, "Content-Length: ");
+    assert_non_null(length);
+    assert_int_equal(strlen(find_body(reply)), strtoul(length + 16, NULL, 10));
+    assert_has(reply, "\r\nContent-Type: ");
+    assert_has(reply, "\r\nX-Content-Type-Options: nosniff\r\n");
+    assert_has(reply, "\r\nCache-Control: no-store\r\n");
+    assert_has(reply, "\r\nDate: ");
+}
+
+static void assert_error(const char *reply, unsigned error)
+{
+    char expected[32];
+    snprintf(expected, sizeof expected, "{\"error\":%u%s", error, error == 0 ? "" : ",\"message\":\"");
+    assert_status(reply, 200);
+    assert_whole(reply);
+    if (strncmp(find_body(reply), expected, strlen(expected)) != 0)
+        fail_msg("expected error %u, got: %s", error, reply);
+}
+
+// The value of a string field in a reply.
+static const char *value_of(const char *reply, const char *name, char *buffer, size_t size)
+{
+    char key[40];
+    snprintf(key, sizeof key, "\"%s\":\"", name);
+    const char *at = strstr(reply, key);
+    if (at == NULL)
+        fail_msg("no %s in: %s", name, reply);
+    at += strlen(key);
+    size_t n = strcspn(at, "\"");
+    assert_true(n < size);
+    memcpy(buffer, at, n);
+    buffer[n] = '\0';
+    return buffer;
+}
+
+/// Pages ///
+
+static void test_fixed_pages(void **state)
+{
+    (void)state;
+    const char *reply = ask("GET /healthz HTTP/1.1\r\n" HOST "\r\n");
+    assert_status(reply, 200);
+    assert_whole(reply);
+    assert_string_equal(find_body(reply), "ok\n");
+    assert_string_equal(find_body(ask("GET /%68ealthz?a=b HTTP/1.1\r\n" HOST "\r\n")), "ok\n");
+    assert_whole(ask("GET / HTTP/1.1\r\n" HOST "\r\n"));
+}
+
+// RFC 9110 section 9.3.2: the same fields as GET, and no body.
+static void test_head(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    peer_open(p, 80);
+    peer_send_text(p, "HEAD /healthz HTTP/1.1\r\n" HOST "\r\nHEAD /nowhere HTTP/1.1\r\n" HOST "\r\n"
+                      "HEAD /metrics HTTP/1.1\r\n" HOST "\r\nHEAD /login HTTP/1.1\r\n" HOST "\r\n"
+                      "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
+    peer_run(20);
+    const char *text = peer_text(p);
+    unsigned heads = 0;
+    for (const char *at = text; (at = strstr(at, "HTTP/1.1 ")) != NULL; at++)
+        heads++;
+    assert_int_equal(heads, 5);
+    assert_has(text, "Content-Length: 3\r\n");
+    assert_has(text, "Content-Length: 14\r\n"); // "url not found\n"
+    assert_has(text, "Transfer-Encoding: chunked\r\n");
+    assert_has(text, "\r\nAllow: POST\r\n");
+    assert_lacks(text, "url not found");
+    assert_lacks(text, "pipit_");
+    assert_string_equal(text + strlen(text) - 7, "\r\n\r\nok\n");
+}
+
+static void unchunk(const char *body, char *out)
+{
+    for (;;) {
+        char *end = NULL;
+        unsigned long n = strtoul(body, &end, 16);
+        assert_memory_equal(end, "\r\n", 2);
+        assert_true(strlen(end + 2) >= n + 2);
+        memcpy(out, end + 2, n);
+        out += n;
+        body = end + 2 + n;
+        assert_memory_equal(body, "\r\n", 2);
+        body += 2;
+        if (n == 0)
+            break;
+    }
+    *out = '\0';
+    assert_string_equal(body, "");
+}
+
+// Every family has one HELP and one TYPE, in front of its lines, and its lines stand together.
+static void assert_prometheus(char *text)
+{
+    static char seen[200][64];
+    size_t families = 0;
+    char family[64] = "";
+    unsigned values = 0;
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        char name[64] = "";
+        if (sscanf(line, "# HELP %63s", name) == 1) {
+            for (size_t i = 0; i < families; i++)
+                assert_string_not_equal(seen[i], name);
+            assert_true(families < 200);
+            strcpy(seen[families++], name);
+            strcpy(family, name);
+            char *type = strtok(NULL, "\n");
+            char kind[16] = "";
+            assert_int_equal(sscanf(type, "# TYPE %63s %15s", name, kind), 2);
+            assert_string_equal(name, family);
+            assert_true(strcmp(kind, "counter") == 0 || strcmp(kind, "gauge") == 0);
+        } else {
+            size_t n = strcspn(line, "{ ");
+            assert_int_equal(n, strlen(family));
+            assert_memory_equal(line, family, n);
+            char *value = strrchr(line, ' ');
+            assert_non_null(value);
+            assert_int_equal(strspn(value + 1, "0123456789"), strlen(value + 1));
+            assert_true(value[1] != '\0');
+            values++;
+        }
+    }
+    assert_true(families > 20);
+    assert_true(values > families);
+}
+
+static char page[sizeof peers[0].received];
+
+static void test_metrics(void **state)
+{
+    (void)state;
+    const char *reply = ask("GET /metrics HTTP/1.1\r\n" HOST "\r\n");
+    assert_status(reply, 200);
+    assert_has(reply, "Content-Type: text/plain; version=0.0.4");
+    unchunk(find_body(reply), page);
+    assert_has(page, "\npipit_connections{kind=\"http\"} 1\n");
+    assert_has(page, "\npipit_connections{kind=\"ws\"} 0\n");
+    assert_has(page, "\npipit_pool_used{pool=\"http_connections\"} 1\n");
+    assert_has(page, "\npipit_http_requests_total 1\n");
+    assert_has(page, "\npipit_api_errors_total{error=\"1011\"} 0\n");
+    assert_has(page, "\npipit_pool_high_water{pool=\"http_exchanges\"} ");
+    assert_prometheus(page);
+}
+
+static void test_metrics_for_http_1_0(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    const char *reply = send_to(p, "GET /metrics HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_status(reply, 200);
+    assert_true(p->fin); // the end of the connection is the end of the page
+    assert_has(reply, "Connection: close\r\n");
+    assert_lacks(reply, "chunked");
+    assert_lacks(reply, "Content-Length");
+    strcpy(page, find_body(reply));
+    assert_prometheus(page);
+}
+
+// The names at the beginning of both pages' lines are the same: nothing is missing and nothing comes twice.
+static void assert_same_rows(const char *a, const char *b)
+{
+    while (*a != '\0' && *b != '\0') {
+        size_t n = strcspn(a, " \n");
+        assert_int_equal(n, strcspn(b, " \n"));
+        assert_memory_equal(a, b, n);
+        a += strcspn(a, "\n") + 1;
+        b += strcspn(b, "\n") + 1;
+    }
+    assert_int_equal(*a, *b);
+}
+
+// A page that does not fit the peer's window is made bit by bit, and arrives whole.
+static void test_page_for_a_slow_reader(void **state)
+{
+    (void)state;
+    static char whole[sizeof page];
+    struct peer *p = &peers[0];
+    unchunk(find_body(ask("GET /metrics HTTP/1.1\r\n" HOST "\r\n")), whole);
+    p->window = 300;
+    peer_open(p, 80);
+    peer_send_text(p, "GET /metrics HTTP/1.1\r\n" HOST "\r\n");
+    wait_reply(p);
+    assert_true(p->segments > 10);
+    unchunk(find_body(peer_text(p)), page);
+    assert_same_rows(whole, page);
+    assert_prometheus(page);
+    assert_string_equal(find_body(send_to(p, "GET /healthz HTTP/1.1\r\n" HOST "\r\n")), "ok\n");
+}
+
+static void test_status(void **state)
+{
+    (void)state;
+    const char *reply = ask("GET /status HTTP/1.1\r\n" HOST "\r\n");
+    assert_status(reply, 200);
+    assert_has(reply, "Content-Type: application/json");
+    unchunk(find_body(reply), page);
+    assert_has(page, "\"address\":\"10.0.2.15\"");
+    assert_has(page, "\"name\":\"gateway\"");
+    assert_has(page, "{\"name\":\"http_connections\",\"used\":1,");
+    int depth = 0;
+    for (const char *c = page; *c != '\0'; c++)
+        depth += (*c == '{' || *c == '[') - (*c == '}' || *c == ']');
+    assert_int_equal(depth, 0);
+    assert_lacks(page, ",,");
+    assert_lacks(page, "[,");
+    assert_string_equal(page + strlen(page) - 3, "]}\n");
+}
+
+/// Dates ///
+
+static void test_date(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t seconds;
+        const char *date;
+    } dates[] = {
+        {784111777, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"}, // RFC 9110 section 5.6.7
+        {951782400, "Date: Tue, 29 Feb 2000 00:00:00 GMT\r\n"},
+        {951868800, "Date: Wed, 01 Mar 2000 00:00:00 GMT\r\n"},
+        {1709164799, "Date: Wed, 28 Feb 2024 23:59:59 GMT\r\n"},
+        {1767225599, "Date: Wed, 31 Dec 2025 23:59:59 GMT\r\n"},
+        {1767225600, "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"},
+        {4107542400, "Date: Mon, 01 Mar 2100 00:00:00 GMT\r\n"}, // no leap year
+    };
+    uint64_t wall = machine_wall_ms;
+    for (size_t i = 0; i < sizeof dates / sizeof dates[0]; i++) {
+        char buffer[400];
+        struct text out = text_in(buffer, sizeof buffer);
+        machine_wall_ms = dates[i].seconds * 1000 - machine_now_ms;
+        reply_head(&out, 200, "text/plain", 0, REPLY_KEEP);
+        assert_has(text_end(&out), dates[i].date);
+    }
+    machine_wall_ms = 0;
+    assert_lacks(ask("GET /healthz HTTP/1.1\r\n" HOST "\r\n"), "Date:");
+    machine_wall_ms = wall;
+}
+
+/// Refusals ///
+
+#define JSON_TYPE "Content-Type: application/json\r\n"
+
+static const struct {
+    const char *request;
+    unsigned status;
+    bool closes;
+    const char *part;
+} refusals[] = {
+    {"GET /nowhere HTTP/1.1\r\n" HOST "\r\n", 404, false, "\r\n\r\nurl not found\n"},
+    {"GET /ws-echo HTTP/1.1\r\n" HOST "\r\n", 404, false, "url not found"}, // switched off
+    {"GET /login/ HTTP/1.1\r\n" HOST "\r\n", 404, false, "url not found"},
+    {"POST /nowhere HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n", 404, true, "url not found"},
+    {"GET /login HTTP/1.1\r\n" HOST "\r\n", 405, false, "\r\nAllow: POST\r\n"},
+    {"POST / HTTP/1.1\r\n" HOST "\r\n", 405, false, "\r\nAllow: GET, HEAD\r\n"},
+    {"OPTIONS /login HTTP/1.1\r\n" HOST "\r\n", 405, false, "\r\nAllow: POST\r\n"},
+    {"BREW /status HTTP/1.1\r\n" HOST "\r\n", 405, false, "\r\nAllow: GET, HEAD\r\n"},
+    {"POST /login HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n{}", 415, true, "\"error\":415"},
+    {"POST /login HTTP/1.1\r\n" HOST "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 415, true, "JSON"},
+    {"POST /login HTTP/1.1\r\n" HOST "Content-Type: application/jsonx\r\n\r\n", 415, false, "JSON"},
+    {"POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Content-Length: 4097\r\n\r\n", 413, true, "\"error\":413"},
+    {"GET /healthz HTTP/1.1\r\n" HOST "Content-Length: 99999999999\r\n\r\n", 413, true, "large"},
+    {"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403, false, "\"error\":403"},
+    {"GET / HTTP/1.1\r\n" HOST "Origin: http://evil.example\r\n\r\n", 403, false, "Origin"},
+    {"GET / HTTP/1.1\r\n" HOST "Origin: null\r\n\r\n", 403, false, "Origin"},
+    {"GET / HTTP/1.1\r\n\r\n", 400, true, "\"error\":400"},
+    {"GET / HTTP/1.1\r\n" HOST HOST "\r\n", 400, true, "\"error\":400"},
+    {"nonsense\r\n\r\n", 400, true, "\"error\":400"},
+    {"GET / HTTP/1.1\n" HOST "\r\n", 400, true, "\"error\":400"},
+    {"GET / HTTP/2.0\r\n" HOST "\r\n", 505, true, "\"error\":505"},
+    {"POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Transfer-Encoding: gzip\r\n\r\n", 501, true, "\"error\":501"},
+    {"POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Transfer-Encoding: chunked\r\n\r\nx\r\n", 400, true, "\"error\":400"},
+};
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        struct peer *p = &peers[i % 8];
+        const char *reply = send_to(p, refusals[i].request);
+        assert_status(reply, refusals[i].status);
+        assert_whole(reply);
+        assert_has(reply, refusals[i].part);
+        peer_run(5);
+        if (p->fin != refusals[i].closes || p->reset)
+            fail_msg("closing after: %s", refusals[i].request);
+        if (refusals[i].closes)
+            assert_has(reply, "Connection: close\r\n");
+        else
+            assert_string_equal(find_body(send_to(p, "GET /healthz HTTP/1.1\r\n" HOST "\r\n")), "ok\n");
+        peer_abort(p);
+        peer_turn();
+        peer_forget(p);
+    }
+}
+
+static void test_long_target_and_fields(void **state)
+{
+    (void)state;
+    char text[HTTP1_KEEP * 2];
+    memset(text, 'a', sizeof text);
+    memcpy(text, "GET /", 5);
+    strcpy(text + HTTP1_KEEP + 40, " HTTP/1.1\r\n\r\n");
+    assert_status(ask(text), 414);
+    memset(text, 'a', sizeof text);
+    memcpy(text, "GET / HTTP/1.1\r\nOrigin: ", 24);
+    strcpy(text + HTTP1_KEEP + 40, "\r\n\r\n");
+    assert_status(ask(text), 431);
+}
+
+/// Connections ///
+
+static void test_pipelining(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    peer_open(p, 80);
+    peer_send_text(p, "GET /healthz HTTP/1.1\r\n" HOST "\r\nGET /nowhere HTTP/1.1\r\n" HOST "\r\n"
+                      "POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Content-Length: 2\r\n\r\n{}\r\n"
+                      "GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\nGET /healthz HTTP/1.1\r\n" HOST "\r\n");
+    peer_run(20);
+    const char *text = peer_text(p);
+    const char *first = strstr(text, "ok\n");
+    assert_non_null(first);
+    const char *second = strstr(first, "url not found");
+    assert_non_null(second);
+    const char *third = strstr(second, "{\"error\":1003");
+    assert_non_null(third);
+    const char *fourth = strstr(third, "Pipit");
+    assert_non_null(fourth);
+    assert_null(strstr(fourth, "ok\n")); // behind Connection: close
+    assert_true(p->fin);
+    assert_int_equal(gateway_counters.requests, 4);
+}
+
+static void test_byte_by_byte(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    const char *text = post_request("/login", "{\"user\":1}");
+    peer_open(p, 80);
+    for (const char *at = text; *at != '\0'; at++) {
+        assert_int_equal(p->length, 0);
+        peer_send(p, at, 1);
+        peer_turn();
+    }
+    assert_error(wait_reply(p), 1001);
+}
+
+static void test_http_1_0(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    const char *reply = send_to(p, "GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_whole(reply);
+    assert_has(reply, "\r\nConnection: keep-alive\r\n");
+    reply = send_to(p, "GET /healthz HTTP/1.0\r\n\r\n");
+    assert_has(reply, "\r\nConnection: close\r\n");
+    peer_run(3);
+    assert_true(p->fin);
+}
+
+static void test_late_head(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    gateway_settings.header_timeout = 5;
+    peer_open(p, 80);
+    for (int i = 0; i < 4; i++) { // the deadline is absolute: a byte now and then does not move it
+        peer_send_text(p, i == 0 ? "GET / HTTP/1.1\r\n" : "X");
+        peer_run(1200);
+        assert_int_equal(p->length, 0);
+    }
+    peer_run(600);
+    assert_status(peer_text(p), 408);
+    assert_whole(peer_text(p));
+    assert_true(p->fin);
+    assert_int_equal(gateway_counters.late, 1);
+}
+
+static void test_late_body(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    gateway_settings.body_timeout = 3;
+    peer_open(p, 80);
+    peer_send_text(p, "POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Content-Length: 20\r\n\r\n{");
+    peer_run(2900);
+    assert_int_equal(p->length, 0);
+    peer_run(500);
+    assert_status(peer_text(p), 408);
+    assert_true(p->fin);
+}
+
+static void test_idle_connection_is_closed_silently(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    gateway_settings.idle_timeout = 2;
+    send_to(p, "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
+    peer_clear(p);
+    peer_run(1900);
+    assert_false(p->fin);
+    peer_run(500);
+    assert_true(p->fin);
+    assert_int_equal(p->length, 0);
+}
+
+static void test_half_closed(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    peer_open(p, 80);
+    peer_send_text(p, "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
+    peer_close(p);
+    peer_run(10);
+    assert_has(peer_text(p), "ok\n");
+    assert_true(p->fin);
+    p = &peers[1]; // in the middle of a call: answered all the same
+    peer_open(p, 80);
+    peer_send_text(p, post_request("/login", "{\"user\":\"nobody\",\"password\":\"whatever\"}"));
+    peer_close(p);
+    assert_error(wait_reply(p), 1008);
+    p = &peers[2]; // a request that can never become whole
+    peer_open(p, 80);
+    peer_send_text(p, "GET /healthz HTT");
+    peer_close(p);
+    peer_run(10);
+    assert_true(p->fin);
+    assert_int_equal(p->length, 0);
+}
+
+static void test_expect_continue(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    peer_open(p, 80);
+    peer_send_text(p, "POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    peer_run(3);
+    assert_string_equal(peer_text(p), "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_error(send_to(p, "{}"), 1003);
+    // The body is on its way already: no invitation.
+    assert_error(
+        send_to(p, "POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}"),
+        1003);
+    peer_clear(p);
+    peer_send_text(p, "POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{");
+    peer_run(3);
+    assert_int_equal(p->length, 0); // half of it
+    assert_error(send_to(p, "}"), 1003);
+    // A final answer at once, without the body.
+    assert_status(send_to(p, "POST /nowhere HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"),
+                  404);
+    peer_run(3);
+    assert_true(p->fin);
+}
+
+static void test_chunked_body(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+#define CHUNKED "POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Transfer-Encoding: chunked\r\n\r\n"
+    assert_error(send_to(p, CHUNKED "3;x=y\r\n{\"u\r\n7\r\nser\":1}\r\n0\r\nTrailer: 1\r\n\r\n"), 1001);
+    peer_clear(p);
+    peer_send_text(p, CHUNKED);
+    char chunk[512 + 8];
+    memset(chunk, ' ', sizeof chunk);
+    memcpy(chunk, "200\r\n", 5);
+    memcpy(chunk + 5 + 512, "\r\n", 2);
+    for (size_t sent = 0; sent < HTTP_BODY; sent += 512) {
+        peer_turn();
+        assert_int_equal(p->length, 0);
+        peer_send(p, chunk, 5 + 512 + 2);
+    }
+    peer_turn();
+    assert_int_equal(p->length, 0);
+    peer_send(p, chunk, 5 + 512 + 2); // grows over
+    assert_status(wait_reply(p), 413);
+    assert_has(peer_text(p), "Connection: close\r\n");
+}
+
+static void test_body_of_exactly_the_limit(void **state)
+{
+    (void)state;
+    static char body[HTTP_BODY + 1];
+    struct peer *p = &peers[0];
+    memset(body, ' ', HTTP_BODY);
+    memcpy(body, "{}", 2);
+    post_request("/login", body);
+    peer_open(p, 80);
+    for (size_t at = 0, n; (n = strlen(request + at)) > 0; at += n) {
+        n = n < 900 ? n : 900;
+        peer_send(p, request + at, n);
+        peer_run(2);
+    }
+    assert_error(wait_reply(p), 1003);
+}
+
+// A body that nobody asked for is read and thrown away, and the connection goes on.
+static void test_unwanted_body(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    assert_string_equal(find_body(send_to(p, "GET /healthz HTTP/1.1\r\n" HOST "Content-Length: 8\r\n\r\nGET / HT")),
+                        "ok\n");
+    assert_string_equal(find_body(send_to(p, "GET /healthz HTTP/1.1\r\n" HOST "\r\n")), "ok\n");
+}
+
+static void test_full_house(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < HTTP_CONNECTIONS; i++) {
+        peer_open(&peers[i], 80);
+        peer_run(1);
+    }
+    assert_int_equal(http_server_connections(), HTTP_CONNECTIONS);
+    struct peer *late = &peers[HTTP_CONNECTIONS];
+    peer_open(late, 80); // nobody is idle after a reply: no room
+    peer_run(3);
+    assert_status(peer_text(late), 503);
+    assert_whole(peer_text(late));
+    assert_has(peer_text(late), "\r\nRetry-After: ");
+    assert_has(peer_text(late), "\r\nConnection: close\r\n");
+    assert_true(late->fin);
+    send_to(&peers[3], "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
+    peer_run(10);
+    send_to(&peers[2], "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
+    struct peer *next = &peers[HTTP_CONNECTIONS + 1];
+    assert_string_equal(find_body(send_to(next, "GET /healthz HTTP/1.1\r\n" HOST "\r\n")), "ok\n");
+    assert_true(peers[3].fin); // idle for longest
+    assert_false(peers[2].fin);
+    assert_int_equal(gateway_counters.evicted, 1);
+    assert_int_equal(http_server_connections(), HTTP_CONNECTIONS);
+}
+
+static void begin_body(struct peer *p)
+{
+    peer_open(p, 80);
+    peer_send_text(p, "POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Content-Length: 2\r\n\r\n{");
+    peer_run(2);
+}
+
+static void test_waiting_for_an_exchange(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < HTTP_EXCHANGES; i++)
+        begin_body(&peers[i]);
+    struct peer *first = &peers[HTTP_EXCHANGES], *second = &peers[HTTP_EXCHANGES + 1];
+    peer_open(first, 80);
+    peer_send_text(first, post_request("/login", "{}"));
+    peer_run(50);
+    peer_open(second, 80);
+    peer_send_text(second, "POST /logout HTTP/1.1\r\n" HOST "\r\n"); // complete, without a body
+    peer_run(50);
+    assert_int_equal(first->length, 0);
+    assert_int_equal(second->length, 0);
+    peer_send_text(&peers[0], "}"); // gives its exchange back
+    peer_run(5);
+    assert_error(peer_text(&peers[0]), 1003);
+    assert_error(peer_text(first), 1003);
+    assert_error(peer_text(second), 1010);
+}
+
+static void test_no_exchange_in_time(void **state)
+{
+    (void)state;
+    gateway_settings.body_timeout = 5;
+    struct peer *late = &peers[HTTP_EXCHANGES];
+    for (size_t i = 0; i < HTTP_EXCHANGES; i++)
+        begin_body(&peers[i]);
+    peer_open(late, 80);
+    peer_send_text(late, post_request("/login", "{}"));
+    peer_run(2);
+    gateway_settings.body_timeout = 1; // from now on
+    struct peer *later = &peers[HTTP_EXCHANGES + 1];
+    peer_open(later, 80);
+    peer_send_text(later, post_request("/login", "{}"));
+    peer_run(1400);
+    assert_status(peer_text(later), 503);
+    assert_has(peer_text(later), "\r\nRetry-After: ");
+    assert_int_equal(late->length, 0);
+    peer_abort(&peers[0]); // a client that goes makes room too
+    peer_run(5);
+    assert_error(peer_text(late), 1003);
+}
+
+// The time that a request has waited is part of the time that its body has.
+static void test_waiting_counts_for_the_body(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < HTTP_EXCHANGES; i++)
+        begin_body(&peers[i]);
+    gateway_settings.body_timeout = 4;
+    struct peer *late = &peers[HTTP_EXCHANGES];
+    begin_body(late);
+    peer_run(3000);
+    peer_send_text(&peers[0], "}");
+    peer_run(700);
+    assert_int_equal(late->length, 0);
+    peer_run(700);
+    assert_status(peer_text(late), 408);
+}
+
+static void test_per_address(void **state)
+{
+    (void)state;
+    gateway_settings.per_address = 2;
+    peer_open(&peers[0], 80);
+    peer_open(&peers[1], 80);
+    peer_open(&peers[2], 80);
+    peer_run(3);
+    assert_status(peer_text(&peers[2]), 429);
+    assert_whole(peer_text(&peers[2]));
+    assert_true(peers[2].fin);
+    peers[3].address = 0x0a000303;
+    assert_string_equal(find_body(send_to(&peers[3], "GET /healthz HTTP/1.1\r\n" HOST "\r\n")), "ok\n");
+    assert_int_equal(gateway_counters.limited, 1);
+}
+
+static void test_api_rate(void **state)
+{
+    (void)state;
+    gateway_settings.api_rate = 3;
+    for (int i = 0; i < 3; i++)
+        assert_error(post("/login", "{}"), 1003);
+    const char *reply = post("/login", "{}");
+    assert_status(reply, 429);
+    assert_has(reply, "\r\nRetry-After: 20\r\n");
+    assert_has(reply, "{\"error\":1011,");
+    assert_has(reply, "\"retry_after\":20}");
+    assert_status(ask("GET /healthz HTTP/1.1\r\n" HOST "\r\n"), 200); // pages are not counted
+    peer_run(20000);
+    assert_error(post("/login", "{}"), 1003);
+}
+
+// A peer that takes nothing of its replies is broken off long before TCP would give up, and its slot is free.
+static void test_reply_is_not_taken(void **state)
+{
+    (void)state;
+    gateway_settings.body_timeout = 3;
+    gateway_settings.idle_timeout = 10000;
+    struct peer *p = &peers[0];
+    peer_open(p, 80);
+    p->silent = true;
+    for (int i = 0; i < 150 && !p->reset; i++) { // until lwIP's buffer is full, and 3 s more
+        peer_send_text(p, "GET /metrics HTTP/1.1\r\n" HOST "\r\n");
+        peer_run(20);
+    }
+    peer_run(3300);
+    assert_true(p->reset);
+    assert_int_equal(http_server_connections(), 0);
+}
+
+// However much of lwIP's buffer earlier replies fill, the invitation is not lost.
+static void test_continue_waits_for_room(void **state)
+{
+    (void)state;
+    for (int replies = 0; replies < 20; replies++) {
+        struct peer *p = &peers[0];
+        peer_open(p, 80);
+        p->silent = true;
+        request[0] = '\0';
+        for (int i = 0; i < replies; i++)
+            strcat(request, "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
+        strcat(request, "POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+        peer_send_text(p, request);
+        peer_run(60);
+        p->silent = false;
+        peer_acknowledge(p);
+        peer_run(2000);
+        const char *invitation = strstr(peer_text(p), "HTTP/1.1 100 Continue\r\n\r\n");
+        if (invitation == NULL)
+            fail_msg("not invited behind %d replies", replies);
+        assert_null(strstr(invitation + 1, "HTTP/1.1 "));
+        assert_error(send_to(p, "{}"), 1003);
+        peer_abort(p);
+        peer_turn();
+        peer_forget(p);
+    }
+}
+
+static void test_connection_lost_anywhere(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "",
+        "GET / HT",
+        "POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Content-Length: 2\r\n\r\n{",
+        "POST /logout HTTP/1.1\r\n" HOST "Authorization: Bearer 1.0123456789abcdef0123456789abcdef\r\n\r\n",
+        "POST /get_verifycode HTTP/1.1\r\n" HOST JSON_TYPE "Content-Length: 18\r\n\r\n{\"email\":\"lost@x\"}",
+        "POST /login HTTP/1.1\r\n" HOST JSON_TYPE
+        "Content-Length: 39\r\n\r\n{\"user\":\"nobody\",\"password\":\"whatever\"}",
+        "GET /ws?token=1.0123456789abcdef0123456789abcdef HTTP/1.1\r\n" HOST
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\n" HOST "\r\n",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        for (uint32_t turns = 0; turns < 4; turns++) {
+            struct peer *p = &peers[0];
+            peer_open(p, 80);
+            if (texts[i][0] != '\0')
+                peer_send_text(p, texts[i]);
+            peer_run(turns);
+            peer_abort(p);
+            peer_run(50);
+            uint32_t at = 0;
+            assert_int_equal(http_server_connections(), 0);
+            assert_null(http_exchange_walk(&at));
+            peer_forget(p);
+        }
+    }
+}
+
+/// The API ///
+
+static const char *get_code(const char *email, char code[16])
+{
+    char body[400];
+    snprintf(body, sizeof body, "{\"email\":\"%s\"}", email);
+    peer_run(61000); // past the cooldown
+    const char *reply = post("/get_verifycode", body);
+    assert_error(reply, 0);
+    return value_of(reply, "code", code, 16);
+}
+
+static const char *with_code(const char *path, const char *user, const char *email, const char *password,
+                             const char *code)
+{
+    char body[800];
+    snprintf(body, sizeof body, "{\"user\":\"%s\",\"email\":\"%s\",\"password\":\"%s\",\"code\":\"%s\"}", user, email,
+             password, code);
+    return post(path, body);
+}
+
+static const char *login(const char *user, const char *password)
+{
+    char body[400];
+    snprintf(body, sizeof body, "{\"user\":\"%s\",\"password\":\"%s\"}", user, password);
+    return post("/login", body);
+}
+
+static void add_account(const char *user, const char *email, const char *password)
+{
+    char code[16];
+    assert_error(with_code("/register", user, email, password, get_code(email, code)), 0);
+}
+
+static void test_get_code(void **state)
+{
+    (void)state;
+    const char *reply = post("/get_varifycode", "{\"email\":\"carol@example.org\",\"unknown\":1}");
+    char code[16];
+    machine_console_clear();
+    assert_error(reply, 0);
+    assert_has(reply, "\"email\":\"carol@example.org\"");
+    assert_int_equal(strspn(value_of(reply, "code", code, sizeof code), "0123456789"), CODE_DIGITS);
+    reply = post("/get_verifycode", "{\"email\":\"CAROL@example.org\"}");
+    assert_error(reply, 1011);
+    assert_has(reply, "\"retry_after\":");
+    assert_lacks(reply, "\"code\"");
+    peer_run(61000);
+    reply = post("/get_verifycode", "{\"email\":\"carol@example.org\"}");
+    assert_error(reply, 0);
+    char line[100];
+    snprintf(line, sizeof line, "code for carol@example.org is %s (development mode)",
+             value_of(reply, "code", code, sizeof code));
+    assert_has(machine_console, line);
+}
+
+static void test_code_without_mail(void **state)
+{
+    (void)state;
+    gateway_settings.echo_code = 0;
+    for (int i = 0; i < 2; i++) { // asking again is no 1011: nothing was sent
+        const char *reply = post("/get_verifycode", "{\"email\":\"dave@example.org\"}");
+        assert_error(reply, 1002);
+        assert_has(reply, "mail relay");
+        assert_lacks(reply, "\"code\"");
+    }
+    gateway_settings.echo_code = 1;
+    assert_error(post("/get_verifycode", "{\"email\":\"dave@example.org\"}"), 0);
+}
+
+// The verify service's budget is used up: the gate does not hold that against the email.
+static void test_code_refused_by_the_service(void **state)
+{
+    (void)state;
+    verify_settings.budget = 1;
+    post("/get_verifycode", "{\"email\":\"erin@example.org\"}");
+    for (int i = 0; i < 2; i++) {
+        const char *reply = post("/get_verifycode", "{\"email\":\"frank@example.org\"}");
+        assert_error(reply, 1011);
+        assert_has(reply, "\"retry_after\":");
+    }
+    verify_settings.budget = 0;
+    assert_error(post("/get_verifycode", "{\"email\":\"frank@example.org\"}"), 0);
+}
+
+static const struct {
+    const char *path;
+    const char *body;
+    unsigned error;
+    const char *part;
+} forms[] = {
+    {"/get_verifycode", "", 1001, "JSON"},
+    {"/get_verifycode", "[]", 1001, "JSON"},
+    {"/get_verifycode", "{\"email\":5}", 1001, "string"},
+    {"/get_verifycode", "{\"email\":null}", 1001, "string"},
+    {"/get_verifycode", "{\"email\":\"a@b\",\"email\":\"c@d\"}", 1001, "JSON"},
+    {"/get_verifycode", "{\"email\":\"a\\u0000@b\"}", 1001, "JSON"},
+    {"/get_verifycode", "{}", 1003, "email"},
+    {"/get_verifycode", "{\"Email\":\"a@b\"}", 1003, "email"},
+    {"/get_verifycode", "{\"email\":\"\"}", 1003, "email"},
+    {"/get_verifycode", "{\"email\":\"nobody\"}", 1003, "email"},
+    {"/get_verifycode", "{\"email\":\"a@b\\r\\nRCPT TO:<c@d>\"}", 1003, "email"},
+    {"/register", "{\"email\":\"a@b\",\"password\":\"secret1\",\"code\":\"123456\"}", 1003, "user"},
+    {"/register", "{\"user\":\"a\",\"password\":\"secret1\",\"code\":\"123456\"}", 1003, "email"},
+    {"/register", "{\"user\":\"a\",\"email\":\"a@b\",\"code\":\"123456\"}", 1003, "password"},
+    {"/register", "{\"user\":\"a\",\"email\":\"a@b\",\"password\":\"secret1\"}", 1003, "code"},
+    {"/register", "{\"user\":\"a\",\"email\":\"a@b\",\"password\":\"short\",\"code\":\"123456\"}", 1003, "password"},
+    {"/register", "{\"user\":\"guest-1\",\"email\":\"a@b\",\"password\":\"secret1\",\"code\":\"1\"}", 1003, "guest-"},
+    {"/register", "{\"user\":\"a\",\"email\":\"a@b\",\"password\":\"secret1\",\"code\":123456}", 1001, "code"},
+    {"/register", "{\"user\":\"a\",\"email\":\"a@b\",\"password\":\"secret1\",\"code\":\"123456\"}", 1004, "code"},
+    {"/login", "{\"user\":\"nobody\"}", 1003, "password"},
+    {"/login", "{\"user\":\"\",\"password\":\"x\"}", 1003, "user"},
+    {"/login", "{\"user\":true,\"password\":\"x\"}", 1001, "string"},
+    {"/login", "{\"user\":\"nobody\",\"password\":\"x\"}", 1008, "wrong"}, // bounds are no oracle at a login
+    {"/login", "{\"user\":\"guest-1\",\"password\":\"whatever\"}", 1008, "wrong"},
+    {"/reset_pwd", "{\"user\":\"a\",\"email\":\"a@b\",\"password\":\"secret1\",\"code\":\"123456\"}", 1004, "code"},
+    {"/logout", "", 1010, "token"},
+};
+
+static void test_forms(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        const char *reply = post(forms[i].path, forms[i].body);
+        assert_error(reply, forms[i].error);
+        assert_has(find_body(reply), forms[i].part);
+    }
+    assert_int_equal(gateway_counters.api_errors[7], 2);
+}
+
+static void test_content_types(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"application/json", "Application/JSON", "application/json; charset=utf-8",
+                                        "application/json ;charset=utf-8"};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        snprintf(request, sizeof request,
+                 "POST /login HTTP/1.1\r\n" HOST "Content-Type: %s\r\nContent-Length: 2\r\n\r\n{}", types[i]);
+        assert_error(ask(request), 1003);
+    }
+}
+
+static void test_account_life(void **state)
+{
+    (void)state;
+    char code[16], token[64], text[32];
+    get_code("alice@example.org", code);
+    char wrong[16];
+    strcpy(wrong, code);
+    wrong[0] = (char)(code[0] == '9' ? '0' : code[0] + 1);
+    assert_error(with_code("/register", "alice", "alice@example.org", "secret1", wrong), 1005);
+    assert_error(with_code("/register", "alice", "alice@example.org", "secret1", "1"), 1005);
+    const char *reply = with_code("/register", "alice", "alice@example.org", "secret1", code);
+    assert_error(reply, 0);
+    assert_has(reply, "\"uid\":");
+    assert_has(reply, "\"user\":\"alice\",\"email\":\"alice@example.org\",\"message\":\"register success\"}");
+    assert_error(with_code("/register", "alice2", "alice@example.org", "secret1", code), 1004); // used up
+
+    // Name and email are taken, whatever their case; the code stays good then.
+    get_code("other@example.org", code);
+    assert_error(with_code("/register", "ALICE", "other@example.org", "secret1", code), 1006);
+    assert_error(with_code("/register", "other", "other@example.org", "secret1", code), 0);
+    get_code("Alice@Example.org", code);
+    assert_error(with_code("/register", "someone", "alice@example.org", "secret1", code), 1006);
+
+    assert_error(login("alice", "wrong-password"), 1008);
+    assert_error(login("nobody", "wrong-password"), 1008);
+    reply = login("alice@example.org", "secret1"); // by email too
+    assert_error(reply, 0);
+    assert_has(reply, "\"message\":\"login success\"");
+    assert_string_equal(value_of(reply, "host", text, sizeof text), "10.0.2.15");
+    assert_string_equal(value_of(reply, "port", text, sizeof text), "80");
+    value_of(reply, "token", token, sizeof token);
+    uint32_t uid = 0;
+    struct span hex;
+    assert_true(bearer_parse(span_of(token), &uid, &hex));
+
+    // The token ends at logout; a second time it is invalid.
+    snprintf(request, sizeof request, "POST /logout HTTP/1.1\r\n" HOST "Authorization: bearer %s\r\n\r\n", token);
+    assert_string_equal(find_body(ask(request)), "{\"error\":0}");
+    snprintf(request, sizeof request, "POST /logout HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n", token);
+    assert_error(ask(request), 1010);
+}
+
+static void test_login_host_and_port(void **state)
+{
+    (void)state;
+    static const char *const hosts[][3] = {{"localhost:8080", "localhost", "8080"}, {"[::1]:81", "::1", "81"}};
+    add_account("heidi", "heidi@example.org", "secret1");
+    for (size_t i = 0; i < 2; i++) {
+        char text[64];
+        const char *body = "{\"user\":\"heidi\",\"password\":\"secret1\"}";
+        snprintf(request, sizeof request,
+                 "POST /login HTTP/1.1\r\nHost: %s\r\n" JSON_TYPE "Content-Length: %zu\r\n\r\n%s", hosts[i][0],
+                 strlen(body), body);
+        const char *reply = ask(request);
+        assert_error(reply, 0);
+        assert_string_equal(value_of(reply, "host", text, sizeof text), hosts[i][1]);
+        assert_string_equal(value_of(reply, "port", text, sizeof text), hosts[i][2]);
+    }
+}
+
+// Quotes and backslashes of the longest texts still fit the reply.
+static void test_longest_texts(void **state)
+{
+    (void)state;
+    char user[80] = "", email[300] = "", name[33] = "";
+    for (int i = 0; i < 32; i++) {
+        strcat(user, "\\\"");
+        strcat(name, "\"");
+    }
+    memset(email, 'e', EMAIL_MAX_BYTES);
+    email[200] = '@';
+    add_account(user, email, "secret1");
+    const char *reply = login(user, "secret1");
+    assert_error(reply, 0);
+    assert_has(reply, user);
+    assert_has(reply, email);
+    struct users_account account;
+    assert_true(users_by_name(span_of(name), &account));
+}
+
+static void test_fifth_wrong_try(void **state)
+{
+    (void)state;
+    char code[16];
+    get_code("mallory@example.org", code);
+    for (int i = 0; i < 5; i++)
+        assert_error(with_code("/register", "mallory", "mallory@example.org", "secret1", "x"), 1005);
+    assert_error(with_code("/register", "mallory", "mallory@example.org", "secret1", code), 1004);
+}
+
+static void test_code_expires(void **state)
+{
+    (void)state;
+    char code[16];
+    get_code("trent@example.org", code);
+    peer_run(180001);
+    assert_error(with_code("/register", "trent", "trent@example.org", "secret1", code), 1004);
+}
+
+// Two requests with one code at once: one account.
+static void test_one_code_once(void **state)
+{
+    (void)state;
+    char code[16], body[300];
+    get_code("twin@example.org", code);
+    for (int i = 0; i < 2; i++) {
+        snprintf(body, sizeof body,
+                 "{\"user\":\"twin%d\",\"email\":\"%s@example.org\",\"password\":\"secret1\",\"code\":\"%s\"}", i,
+                 i == 0 ? "twin" : "TWIN", code);
+        peer_open(&peers[i], 80);
+        peer_send_text(&peers[i], post_request("/register", body));
+    }
+    assert_error(wait_reply(&peers[1]), 1004);
+    assert_error(wait_reply(&peers[0]), 0);
+    struct users_account account;
+    assert_true(users_by_name(span_of("twin0"), &account));
+    assert_false(users_by_name(span_of("twin1"), &account));
+}
+
+// A client that goes while its password is hashed leaves nothing behind, and its code is still good.
+static void test_register_is_called_off(void **state)
+{
+    (void)state;
+    char code[16], body[300];
+    get_code("gone@example.org", code);
+    snprintf(body, sizeof body,
+             "{\"user\":\"gone\",\"email\":\"gone@example.org\",\"password\":\"secret1\",\"code\":\"%s\"}", code);
+    peer_open(&peers[0], 80);
+    peer_send_text(&peers[0], post_request("/register", body));
+    peer_run(2);
+    assert_int_equal(http_server_connections(), 1);
+    peer_abort(&peers[0]);
+    peer_run(3000);
+    peer_forget(&peers[0]);
+    struct users_account account;
+    assert_false(users_by_name(span_of("gone"), &account));
+    assert_error(post("/register", body), 0);
+}
+
+// A code that is on its way when the client goes is kept: it may have been mailed.
+static void test_code_arrives_after_the_client_left(void **state)
+{
+    (void)state;
+    static const char body[] = "{\"email\":\"leaver@example.org\"}";
+    machine_console_clear();
+    peer_run(61000);
+    peer_open(&peers[0], 80);
+    peer_send_text(&peers[0], post_request("/get_verifycode", body));
+    for (int i = 0; i < 10 && gateway_counters.requests == 0; i++)
+        peer_turn();
+    assert_int_equal(gateway_counters.requests, 1);
+    assert_null(strstr(machine_console, "code for"));
+    peer_abort(&peers[0]);
+    peer_run(1000);
+    peer_forget(&peers[0]);
+    const char *line = strstr(machine_console, "code for leaver@example.org is ");
+    assert_non_null(line);
+    char code[16] = "";
+    memcpy(code, line + strlen("code for leaver@example.org is "), CODE_DIGITS);
+    assert_error(with_code("/register", "leaver", "leaver@example.org", "secret1", code), 0);
+}
+
+/// WebSocket ///
+
+#define KEY       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+#define HANDSHAKE "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" KEY
+
+static const char *upgrade(struct peer *p, const char *target, const char *fields)
+{
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\n" HOST HANDSHAKE "%s\r\n", target, fields);
+    return send_to(p, request);
+}
+
+static void hang_up(struct peer *p)
+{
+    peer_abort(p);
+    peer_run(5);
+    peer_forget(p);
+}
+
+static void test_guest(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    // "hi", masked, right behind the handshake: it is the hub's to read.
+    static const char frame[] = {(char)0x81, (char)0x82, 1, 2, 3, 4, 'h' ^ 1, 'i' ^ 2};
+    snprintf(request, sizeof request, "GET /ws HTTP/1.1\r\n" HOST HANDSHAKE "\r\n");
+    size_t n = strlen(request);
+    memcpy(request + n, frame, sizeof frame);
+    peer_open(p, 80);
+    peer_send(p, request, n + sizeof frame);
+    peer_run(20);
+    const char *reply = peer_text(p);
+    assert_status(reply, 101);
+    assert_has(reply, "\r\nUpgrade: websocket\r\n");
+    assert_has(reply, "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"); // RFC 6455 section 1.3
+    assert_lacks(reply, "Sec-WebSocket-Protocol");
+    assert_lacks(reply, "Content-Length");
+    assert_has(reply, "[system] guest-");
+    assert_has(reply, "] hi");
+    assert_int_equal(hub_clients(), 1);
+    assert_int_equal(http_server_connections(), 0); // the slot is free
+    hang_up(p);
+}
+
+static void test_subprotocol(void **state)
+{
+    (void)state;
+    struct peer *p = &peers[0];
+    const char *reply = upgrade(p, "/ws?since=0", "Sec-WebSocket-Protocol: other, pipit.v1.json\r\n");
+    assert_status(reply, 101);
+    assert_has(reply, "\r\nSec-WebSocket-Protocol: pipit.v1.json\r\n");
+    peer_run(20);
+    assert_has(peer_text(p), "\"kind\":\"welcome\"");
+    hang_up(p);
+    reply = upgrade(p, "/ws", "Sec-WebSocket-Protocol: chat, superchat, pipit.v1.jsonx\r\n");
+    assert_status(reply, 101);
+    assert_lacks(reply, "Sec-WebSocket-Protocol");
+    hang_up(p);
+}
+
+static const struct {
+    const char *request;
+    unsigned status;
+    const char *part;
+} handshakes[] = {
+    {"GET /ws HTTP/1.1\r\n" HOST "\r\n", 426, "\r\nSec-WebSocket-Version: 13\r\n"},
+    {"HEAD /ws HTTP/1.1\r\n" HOST HANDSHAKE "\r\n", 426, "\r\nSec-WebSocket-Version: 13\r\n"},
+    {"POST /ws HTTP/1.1\r\n" HOST HANDSHAKE "\r\n", 405, "\r\nAllow: GET, HEAD\r\n"},
+    {"GET /ws HTTP/1.0\r\n" HOST HANDSHAKE "\r\n", 426, "Upgrade: websocket\r\n"},
+    {"GET /ws HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" KEY "\r\n", 426, "13"},
+    {"GET /ws HTTP/1.1\r\n" HOST "Connection: upgrade\r\nSec-WebSocket-Version: 13\r\n" KEY "\r\n", 426, "13"},
+    {"GET /ws HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: h2c\r\nSec-WebSocket-Version: 13\r\n" KEY "\r\n", 426,
+     "13"},
+    {"GET /ws HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n" KEY "\r\n",
+     426, "\r\nSec-WebSocket-Version: 13\r\n"},
+    {"GET /ws HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: websocket\r\n" KEY "\r\n", 426, "13"},
+    {"GET /ws HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n", 400,
+     "Sec-WebSocket-Key"},
+    {"GET /ws HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+     "Sec-WebSocket-Key: short\r\n\r\n",
+     400, "Sec-WebSocket-Key"},
+    {"GET /ws HTTP/1.1\r\n" HOST HANDSHAKE "Content-Length: 2\r\n\r\n{}", 400, "body"},
+    {"GET /ws?since=x HTTP/1.1\r\n" HOST HANDSHAKE "\r\n", 400, "since"},
+    {"GET /ws?since= HTTP/1.1\r\n" HOST HANDSHAKE "\r\n", 400, "since"},
+    {"GET /ws?since=-1 HTTP/1.1\r\n" HOST HANDSHAKE "\r\n", 400, "since"},
+    {"GET /ws?since=18446744073709551616 HTTP/1.1\r\n" HOST HANDSHAKE "\r\n", 400, "since"},
+    {"GET /ws?since=1000000000000000000000000000000 HTTP/1.1\r\n" HOST HANDSHAKE "\r\n", 400, "since"},
+    {"GET /ws HTTP/1.1\r\n" HOST "Origin: http://evil.example\r\n" HANDSHAKE "\r\n", 403, "Origin"},
+    {"GET /ws?token= HTTP/1.1\r\n" HOST HANDSHAKE "\r\n", 401, "\r\nWWW-Authenticate: Bearer\r\n"},
+    {"GET /ws?token=1.x HTTP/1.1\r\n" HOST HANDSHAKE "\r\n", 401, "\"error\":1010"},
+    {"GET /ws?token=%zz HTTP/1.1\r\n" HOST HANDSHAKE "\r\n", 401, "1010"},
+    {"GET /ws?token=1.0123456789abcdef0123456789abcdef HTTP/1.1\r\n" HOST HANDSHAKE "\r\n", 401, "1010"},
+    {"GET /ws?token=1.0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef HTTP/1.1\r\n" HOST HANDSHAKE
+     "\r\n",
+     401, "1010"},
+    {"GET /ws HTTP/1.1\r\n" HOST "Authorization: Basic YTpi\r\n" HANDSHAKE "\r\n", 401, "1010"},
+    {"GET /ws HTTP/1.1\r\n" HOST "Authorization: Bearer nonsense\r\n" HANDSHAKE "\r\n", 401, "1010"},
+    {"GET /ws HTTP/1.1\r\n" HOST "Sec-WebSocket-Protocol: pipit.v1.json, pipit.token.x\r\n" HANDSHAKE "\r\n", 401,
+     "1010"},
+};
+
+static void test_bad_handshakes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof handshakes / sizeof handshakes[0]; i++) {
+        struct peer *p = &peers[0];
+        peer_open(p, 80);
+        peer_send_text(p, handshakes[i].request);
+        peer_run(20);
+        assert_status(peer_text(p), handshakes[i].status);
+        assert_has(peer_text(p), handshakes[i].part);
+        assert_has(peer_text(p), "\r\nContent-Length: ");
+        hang_up(p);
+    }
+    assert_int_equal(hub_clients(), 0);
+}
+
+static void test_no_guests(void **state)
+{
+    (void)state;
+    gateway_settings.guests = 0;
+    const char *reply = upgrade(&peers[0], "/ws", "");
+    assert_status(reply, 401);
+    assert_has(reply, "\r\nWWW-Authenticate: Bearer\r\n");
+    hang_up(&peers[0]);
+}
+
+static void test_token_in_three_places(void **state)
+{
+    (void)state;
+    char token[64], text[200];
+    gateway_settings.guests = 0;
+    add_account("ivan", "ivan@example.org", "secret1");
+    value_of(login("ivan", "secret1"), "token", token, sizeof token);
+
+    snprintf(text, sizeof text, "/ws?since=1&token=%s", token);
+    assert_status(upgrade(&peers[0], text, ""), 101);
+    peer_run(20);
+    assert_has(peer_text(&peers[0]), "[system] ivan joined");
+    hang_up(&peers[0]);
+
+    snprintf(text, sizeof text, "Authorization: Bearer %s\r\n", token);
+    assert_status(upgrade(&peers[0], "/ws", text), 101);
+    peer_run(20);
+    assert_has(peer_text(&peers[0]), "[system] ivan joined");
+    hang_up(&peers[0]);
+
+    snprintf(text, sizeof text, "Sec-WebSocket-Protocol: pipit.v1.json, pipit.token.%s\r\n", token);
+    const char *reply = upgrade(&peers[0], "/ws", text);
+    assert_status(reply, 101);
+    assert_has(reply, "\r\nSec-WebSocket-Protocol: pipit.v1.json\r\n");
+    assert_lacks(reply, token);
+    peer_run(20);
+    assert_has(peer_text(&peers[0]), "\"name\":\"ivan\"");
+    hang_up(&peers[0]);
+}
+
+// A new password ends every session: the open connection is closed and the token is bad from then on.
+static void test_reset_password(void **state)
+{
+    (void)state;
+    char code[16], token[64], target[100];
+    add_account("judy", "judy@example.org", "secret1");
+    value_of(login("judy", "secret1"), "token", token, sizeof token);
+    snprintf(target, sizeof target, "/ws?token=%s", token);
+    struct peer *chat = &peers[1];
+    assert_status(upgrade(chat, target, ""), 101);
+    peer_run(20);
+    assert_int_equal(hub_clients(), 1);
+
+    get_code("judy@example.org", code);
+    assert_error(with_code("/reset_pwd", "nobody", "judy@example.org", "secret2", code), 1007);
+    const char *reply = with_code("/reset_pwd", "judy", "judy@example.org", "secret2", code);
+    assert_error(reply, 0);
+    assert_has(reply, "\"user\":\"judy\",\"email\":\"judy@example.org\",\"message\":\"reset success\"}");
+    peer_run(2000);
+    assert_int_equal(hub_clients(), 0);
+    assert_non_null(memmem(chat->received, chat->length, "\x03\xf0", 2)); // 1008
+    assert_error(with_code("/reset_pwd", "judy", "judy@example.org", "secret3", code), 1004);
+    assert_status(upgrade(&peers[2], target, ""), 401);
+    assert_error(login("judy", "secret1"), 1008);
+    assert_error(login("judy", "secret2"), 0);
+}
+
+// As many as the hub takes get their 101; the next one is told so before it.
+static void test_full_hub(void **state)
+{
+    (void)state;
+    // As many as can be between HTTP and the hub at once, and few enough for lwIP's memory: each is told of all.
+    const size_t batch = HTTP_CONNECTIONS < 32 ? HTTP_CONNECTIONS : 32;
+    for (size_t n = 0; n < HUB_CLIENTS; n += batch) {
+        size_t end = n + batch < HUB_CLIENTS ? n + batch : HUB_CLIENTS;
+        for (size_t i = n; i < end; i++)
+            peer_open(&peers[i], 80);
+        for (size_t i = n; i < end; i++)
+            peer_send_text(&peers[i], "GET /ws HTTP/1.1\r\n" HOST HANDSHAKE "\r\n");
+        peer_run(5);
+        assert_int_equal(hub_clients(), end);
+    }
+    peer_run(5000); // what found no memory is sent again
+    for (size_t i = 0; i < HUB_CLIENTS; i++)
+        assert_status(peer_text(&peers[i]), 101);
+    const char *reply = upgrade(&peers[HUB_CLIENTS], "/ws", "");
+    assert_status(reply, 503);
+    assert_has(reply, "\r\nRetry-After: ");
+    assert_int_equal(hub_clients(), HUB_CLIENTS);
+    assert_int_equal(gateway_counters.full, 1);
+    assert_int_equal(gateway_counters.replies[1], HUB_CLIENTS);
+}
+
+/// The end ///
+
+static void test_stop(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        peer_open(&peers[i], 80);
+    peer_send_text(&peers[1], "POST /login HTTP/1.1\r\n" HOST JSON_TYPE "Content-Length: 20\r\n\r\n{");
+    peer_send_text(&peers[2], post_request("/login", "{\"user\":\"nobody\",\"password\":\"whatever\"}"));
+    peer_run(2);
+    gateway_service.stop();
+    uint32_t at = 0;
+    assert_int_equal(http_server_connections(), 0);
+    assert_null(http_exchange_walk(&at));
+    peer_run(10);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(peers[i].fin);
+}
+
+#define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_fixed_pages),
+        TEST(test_head),
+        TEST(test_metrics),
+        TEST(test_metrics_for_http_1_0),
+        TEST(test_page_for_a_slow_reader),
+        TEST(test_status),
+        TEST(test_date),
+        TEST(test_refusals),
+        TEST(test_long_target_and_fields),
+        TEST(test_pipelining),
+        TEST(test_byte_by_byte),
+        TEST(test_http_1_0),
+        TEST(test_late_head),
+        TEST(test_late_body),
+        TEST(test_idle_connection_is_closed_silently),
+        TEST(test_half_closed),
+        TEST(test_expect_continue),
+        TEST(test_chunked_body),
+        TEST(test_body_of_exactly_the_limit),
+        TEST(test_unwanted_body),
+        TEST(test_full_house),
+        TEST(test_waiting_for_an_exchange),
+        TEST(test_no_exchange_in_time),
+        TEST(test_waiting_counts_for_the_body),
+        TEST(test_per_address),
+        TEST(test_api_rate),
+        TEST(test_reply_is_not_taken),
+        TEST(test_continue_waits_for_room),
+        TEST(test_connection_lost_anywhere),
+        TEST(test_get_code),
+        TEST(test_code_without_mail),
+        TEST(test_code_refused_by_the_service),
+        TEST(test_forms),
+        TEST(test_content_types),
+        TEST(test_account_life),
+        TEST(test_login_host_and_port),
+        TEST(test_longest_texts),
+        TEST(test_fifth_wrong_try),
+        TEST(test_code_expires),
+        TEST(test_one_code_once),
+        TEST(test_register_is_called_off),
+        TEST(test_code_arrives_after_the_client_left),
+        TEST(test_guest),
+        TEST(test_subprotocol),
+        TEST(test_bad_handshakes),
+        TEST(test_no_guests),
+        TEST(test_token_in_three_places),
+        TEST(test_reset_password),
+        TEST(test_full_hub),
+        TEST(test_stop),
+    };
+    return cmocka_run_group_tests(tests, start, NULL);
+}
