@@ -1,0 +1,163 @@
+// The console's commands, typed.
+import assert from 'node:assert/strict';
+import { once as event } from 'node:events';
+import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import WebSocket from 'ws';
+import { startPipit } from './pipit.mjs';
+import { once, post } from './raw.mjs';
+
+let pipit;
+beforeEach(async () => {
+  pipit = await startPipit();
+});
+afterEach(async () => {
+  assert.equal(await pipit.stop(), 0);
+});
+
+/** Types a line; what the console shows from then on. */
+function typed(line) {
+  const from = pipit.console.length;
+  pipit.type(line);
+  return async (pattern) => {
+    for (const end = Date.now() + 3000; Date.now() < end; await sleep(10)) {
+      const match = pipit.console.slice(from).match(pattern);
+      if (match !== null) return match;
+    }
+    assert.fail(`${line}: never ${pattern}, but ${JSON.stringify(pipit.console.slice(from))}`);
+  };
+}
+
+// Everything that one line is answered with: the answer of a second, unknown command marks its end.
+async function answer(line) {
+  const match = await typed(`${line}\nend-of-answer`)(/^([^]*?)There is no command end-of-answer; try help\.\n/);
+  return match[1];
+}
+
+async function chat(query = '') {
+  const ws = new WebSocket(pipit.wsUrl + query);
+  ws.lines = [];
+  ws.on('message', (text) => ws.lines.push(String(text)));
+  ws.closed = event(ws, 'close');
+  await event(ws, 'message');
+  return ws;
+}
+
+async function hears(ws, line) {
+  for (let tries = 0; tries < 300; tries++, await sleep(10)) if (ws.lines.includes(line)) return;
+  assert.fail(`never ${line}, but ${JSON.stringify(ws.lines)}`);
+}
+
+test('help names every command; unknown ones, empty lines and odd spacing do no harm', async () => {
+  const help = await answer('help');
+  for (const name of ['help', 'status', 'top', 'pools', 'users', 'who', 'kick', 'say', 'get', 'set', 'unset', 'config'])
+    assert.match(help, new RegExp(`^  ${name} - \\S`, 'm'));
+  assert.equal(await answer('   \n\t\n'), '');
+  assert.equal(await answer('  HELP  '), help);
+  assert.equal(await answer('frobnicate now'), 'There is no command frobnicate; try help.\n');
+  assert.equal(await answer('x'.repeat(5000)), 'That line is too long; nothing was done.\n');
+});
+
+test('typing: carriage returns, backspace, control bytes, a line in pieces', async () => {
+  assert.match(await answer('get chat.rate\r'), /^chat\.rate = 10\n/);
+  assert.match(await answer('get chax\b\x7fat.rate'), /^chat\.rate = 10\n/);
+  assert.match(await answer('get \x1b\x01chat.rate'), /^chat\.rate = 10\n/);
+  assert.equal(await answer('\b\b\b'), '');
+  const shown = pipit.console.length;
+  for (const byte of 'get ws.ping') {
+    pipit.child.stdin.write(byte);
+    await sleep(2);
+  }
+  assert.equal(pipit.console.length, shown);
+  await typed('')(/^ws\.ping = 25\n/);
+});
+
+test('status, top and pools', async () => {
+  await pipit.account('alice');
+  const ws = await chat();
+  const [line, longest] = (await answer('status')).split('\n');
+  assert.match(line, /^address 10\.0\.2\.15, \d+ connections, 1 chat clients, 1 users, newest event \d+$/);
+  assert.match(longest, /^longest turn \d+ us$/);
+  assert.match(await answer('top'), /^hub: longest step \d+ us$/m);
+  const pools = (await answer('pools')).trimEnd().split('\n');
+  assert.ok(pools.length > 5);
+  for (const pool of pools) assert.match(pool, /^\w+: \d+ of \d+ used, \d+ at most, \d+ refused, \d+ bytes a slot$/);
+  assert.ok(pools.some((pool) => /^accounts: 1 of 4096 used/.test(pool)));
+  ws.terminate();
+});
+
+test('users and who', async () => {
+  assert.equal(await answer('users'), '0 users\n');
+  assert.equal(await answer('who'), '0 online\n');
+  const { token } = await pipit.account('alice');
+  await pipit.account('Ünï');
+  const [alice, guest] = [await chat(`?token=${token}`), await chat()];
+  assert.equal(await answer('users'), '1 alice <alice@example.com>\n2 Ünï <%C3%9Cn%C3%AF@example.com>\n2 users\n');
+  assert.deepEqual((await answer('who')).split('\n').toSorted(), ['', '2 online', 'alice', 'guest-1']);
+  alice.terminate();
+  await hears(guest, '[system] alice left');
+  assert.equal(await answer('who'), 'guest-1\n1 online\n');
+  guest.terminate();
+});
+
+test('kick ends a connection, and only that one', async () => {
+  const [one, two] = [await chat(), await chat()];
+  assert.equal(await answer('kick guest-9'), 'Nobody called guest-9 is online.\n');
+  assert.match(await answer('kick'), /Nobody|NAME/);
+  assert.equal(await answer('kick GUEST-1'), '');
+  const [code] = await one.closed;
+  assert.equal(code, 1008);
+  await hears(two, '[system] guest-1 left');
+  assert.equal(two.readyState, WebSocket.OPEN);
+  two.terminate();
+});
+
+test('say reaches everybody, in their format', async () => {
+  const ws = await chat();
+  const json = new WebSocket(pipit.wsUrl, ['pipit.v1.json']);
+  const events = [];
+  json.on('message', (text) => events.push(JSON.parse(String(text))));
+  await event(json, 'open');
+  await hears(ws, '[system] guest-2 joined');
+  await answer('say  dinner is "ready", grüße ');
+  await hears(ws, '[system] dinner is "ready", grüße');
+  for (let tries = 0; tries < 200 && !events.some((e) => e.kind === 'notice' && e.text === 'dinner is "ready", grüße'); tries++) await sleep(10);
+  assert.ok(events.some((e) => e.kind === 'notice' && e.text === 'dinner is "ready", grüße'), JSON.stringify(events));
+  const count = ws.lines.length;
+  assert.equal(await answer('say   '), '');
+  await sleep(50);
+  assert.equal(ws.lines.length, count);
+  ws.terminate();
+  json.terminate();
+});
+
+test('get, set, unset and config', async () => {
+  assert.equal(await answer('get ws.stall'), 'ws.stall = 30\n');
+  await answer('set ws.stall 77');
+  assert.equal(await answer('get ws.stall'), 'ws.stall = 77\n');
+  assert.match(await answer('set ws.stall 0'), /^ws\.stall must be a number from 1 to 3600\.\n$/);
+  assert.match(await answer('set ws.stall'), /ws\.stall must be a number/);
+  assert.match(await answer('set ws.stal 5'), /no key ws\.stal; did you mean ws\.stall\?/);
+  assert.match(await answer('set'), /no key/);
+  assert.equal(await answer('get ws.stall'), 'ws.stall = 77\n');
+  await answer('set http.names  a.example, b.example ');
+  const config = await answer('config');
+  assert.match(config, /^ws\.stall = 77$/m);
+  assert.match(config, /^http\.names = a\.example, b\.example$/m);
+  assert.ok(config.trimEnd().split('\n').every((line) => /^[a-z]+\.[a-z_]+ = /.test(line)));
+  await answer('unset ws.stall');
+  assert.equal(await answer('get ws.stall'), 'ws.stall = 30\n');
+  for (const command of ['get', 'unset']) assert.match(await answer(`${command} no.key`), /There is no key no\.key/);
+});
+
+test('what is set counts at once', async () => {
+  const asked = post('/get_verifycode', '{"email":"a@example.com"}');
+  await answer('set dev.echo_code 0');
+  assert.equal(JSON.parse((await once(pipit, asked)).body).error, 1002);
+  await answer('set dev.echo_code 1');
+  assert.equal(JSON.parse((await once(pipit, asked)).body).error, 0);
+  await answer('set chat.guests 0');
+  const ws = new WebSocket(pipit.wsUrl);
+  const [error] = await event(ws, 'error');
+  assert.match(error.message, /401/);
+});

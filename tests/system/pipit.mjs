@@ -1,0 +1,137 @@
+// Starts the simulator for a test and looks after it.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+
+/** The program under test; `make asan` names another one. */
+export const pipitPath = process.env.PIPIT ?? path.join(root, 'build/sim/pipit');
+/** The same with the capacities of a small board (app/limits.h): its pools are quickly full. */
+export const smallPipitPath = process.env.PIPIT_SMALL ?? path.join(root, 'build/small/pipit');
+export const chatCliPath = process.env.CHAT_CLI ?? path.join(root, 'build/clients/chat_cli');
+
+/** A TCP port of the host that nobody listens on. */
+export async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+// A test that failed half way has not stopped its own.
+const running = new Set();
+process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
+/** Runs the program and collects its console; does not wait for anything. */
+export function spawnPipit(args, program = pipitPath) {
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  const pipit = {
+    child,
+    console: '',
+    exited: once(child, 'exit').then(([code, signal]) => signal ?? code),
+    /** Types a line on the console. */
+    type(line) {
+      child.stdin.write(`${line}\n`);
+    },
+    /** Waits until the console shows what the pattern wants; returns the match. */
+    async shows(pattern, ms = 5000) {
+      const end = Date.now() + ms;
+      for (;;) {
+        const match = pipit.console.match(pattern);
+        if (match) return match;
+        if (Date.now() > end) throw new Error(`the console never showed ${pattern}:\n${pipit.console}`);
+        await sleep(10);
+      }
+    },
+    /** Ends it with Ctrl-C and returns its exit status; a second call returns the same. */
+    async stop() {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT');
+      return pipit.exited;
+    },
+  };
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => {
+      pipit.console += text;
+    });
+  }
+  return pipit;
+}
+
+// Looking at it must not hold one of its connections afterwards.
+const look = (url, signal) => fetch(url, { headers: { connection: 'close' }, signal });
+
+/** Adds to a running simulator what tests ask of it over HTTP. */
+export function reachable(pipit, host, port) {
+  return Object.assign(pipit, {
+    host,
+    port,
+    url: `http://${host}:${port}`,
+    wsUrl: `ws://${host}:${port}/ws`,
+    async status() {
+      return (await look(`${pipit.url}/status`)).json();
+    },
+    /** One number out of /metrics: metric('pipit_pool_used{pool="accounts"}'). */
+    async metric(name) {
+      const text = await (await look(`${pipit.url}/metrics`)).text();
+      const line = text.split('\n').find((l) => l.startsWith(`${name} `));
+      if (line === undefined) throw new Error(`/metrics has no ${name}`);
+      return Number(line.slice(name.length + 1));
+    },
+    /** POSTs JSON; returns {status, headers, body}. */
+    async post(route, body, headers = {}) {
+      const response = await fetch(pipit.url + route, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      });
+      const text = await response.text();
+      let json;
+      try {
+        json = JSON.parse(text);
+      } catch {
+        json = text;
+      }
+      return { status: response.status, headers: response.headers, body: json };
+    },
+    /** Makes an account by the whole way and logs in; returns the reply of /login. */
+    async account(user, password = 'secret123') {
+      const email = `${encodeURIComponent(user)}@example.com`;
+      const asked = await pipit.post('/get_varifycode', { email });
+      const made = await pipit.post('/register', { user, email, password, code: asked.body.code });
+      if (made.body.error !== 0) throw new Error(`register ${user}: ${JSON.stringify(made.body)}`);
+      return (await pipit.post('/login', { user, password })).body;
+    },
+  });
+}
+
+/** Waits until a simulator that was just started answers. */
+export async function untilHealthy(pipit) {
+  for (let tries = 0; tries < 200; tries++) {
+    if (pipit.child.exitCode !== null) break;
+    try {
+      if ((await look(`${pipit.url}/healthz`, AbortSignal.timeout(2000))).ok) return;
+    } catch {
+      // not yet
+    }
+    await sleep(50);
+  }
+  pipit.child.kill('SIGKILL');
+  await pipit.stop();
+  throw new Error(`the simulator did not start:\n${pipit.console}`);
+}
+
+/** Starts the simulator behind libslirp on a free port of 127.0.0.1 (or on `port`), and waits until it answers. */
+export async function startPipit({ args = [], port, program } = {}) {
+  const hostPort = port ?? (await freePort());
+  const pipit = spawnPipit(['--forward', `${hostPort}:80`, ...args], program);
+  reachable(pipit, '127.0.0.1', hostPort);
+  await untilHealthy(pipit);
+  return pipit;
+}
