@@ -426,21 +426,32 @@ static void test_simultaneous_close(void **state)
 
 /// Memory and slots ///
 
+static struct tcp_seg *taken[MEMP_NUM_TCP_SEG + 1];
+static size_t taken_count;
+
+static void take_all_segments(void)
+{
+    while ((taken[taken_count] = memp_malloc(MEMP_TCP_SEG)) != NULL)
+        taken_count++;
+}
+
+static void give_segments_back(void)
+{
+    while (taken_count > 0)
+        memp_free(MEMP_TCP_SEG, taken[--taken_count]);
+}
+
 static void test_out_of_memory_answers_full_and_recovers(void **state)
 {
     (void)state;
-    static struct tcp_seg *taken[MEMP_NUM_TCP_SEG + 1];
-    size_t n = 0;
     peer_open(&peer, PORT);
-    while ((taken[n] = memp_malloc(MEMP_TCP_SEG)) != NULL)
-        n++;
+    take_all_segments();
     assert_int_equal(net_send(server.conn, "x", 1), NET_FULL);
     net_close(server.conn); // its FIN needs a segment too
     peer_run(500);
     assert_false(peer.fin);
     assert_int_equal(server.closed, 0);
-    while (n > 0)
-        memp_free(MEMP_TCP_SEG, taken[--n]);
+    give_segments_back();
     peer_run(500);
     assert_true(peer.fin);
     peer_close(&peer);
@@ -452,14 +463,10 @@ static void test_out_of_memory_answers_full_and_recovers(void **state)
 static void test_room_is_told_after_memory_was_short(void **state)
 {
     (void)state;
-    static struct tcp_seg *taken[MEMP_NUM_TCP_SEG + 1];
-    size_t n = 0;
     peer_open(&peer, PORT);
-    while ((taken[n] = memp_malloc(MEMP_TCP_SEG)) != NULL)
-        n++;
+    take_all_segments();
     assert_int_equal(net_send(server.conn, "x", 1), NET_FULL);
-    while (n > 0)
-        memp_free(MEMP_TCP_SEG, taken[--n]);
+    give_segments_back();
     peer_run(200);
     assert_int_equal(server.room, 1);
     peer_abort(&peer);
