@@ -25,7 +25,19 @@
 #define USERS_ROUNDS_SLICE 20   // of them in one turn of the loop
 #define CODES_MAX          16   // emails with a verification code under way
 #define TOKENS_MAX         32
-#define NET_SPARE          2 // connections beside the clients and HTTP: to say 503, or lingering in close
+#define TOKENS_EACH        4   // of one user
+#define RPC_CONNECTIONS    4   // HTTP/2 connections to the gRPC server; RPC_CHANNELS of them for the gate alone
+#define RPC_STREAMS        4   // calls that one of them may have at once
+#define RPC_CALLS          4   // calls being answered, of all of them; half of them for the gate alone
+#define RPC_FIELDS         160 // bytes of one header field of a call
+#define RPC_REQUESTS       4   // calls of our own under way
+#define MAIL_QUEUE         4   // letters waiting for the relay or on their way to it
+#define MAIL_SESSIONS      1   // of them being handed over
+#define NET_SPARE          2   // connections beside the clients and HTTP: to say 503, or lingering in close
+#define TLS_SESSIONS       1
+#define TLS_ARENA          28672 // bytes that all of them share
+#define TLS_IN             4096  // bytes of a record that comes in; a peer may send 16384 unless it agrees on less
+#define TLS_OUT            2048  // bytes of a record that goes out
 
 #elif defined(PIPIT_PROFILE_MEDIUM) // a few MB of RAM
 
@@ -47,7 +59,19 @@
 #define USERS_ROUNDS_SLICE 50
 #define CODES_MAX          64
 #define TOKENS_MAX         512
+#define TOKENS_EACH        8
+#define RPC_CONNECTIONS    4
+#define RPC_STREAMS        16
+#define RPC_CALLS          32
+#define RPC_FIELDS         1024
+#define RPC_REQUESTS       16
+#define MAIL_QUEUE         16
+#define MAIL_SESSIONS      2
 #define NET_SPARE          8
+#define TLS_SESSIONS       2
+#define TLS_ARENA          81920
+#define TLS_IN             16384
+#define TLS_OUT            4096
 
 #else // the simulator
 
@@ -61,7 +85,7 @@
 #define HUB_RESCUES        16
 #define HUB_ASSEMBLIES     64
 #define HTTP_CONNECTIONS   256
-#define HTTP_EXCHANGES     64
+#define HTTP_EXCHANGES     128
 #define HTTP_BODY          4096
 #define RATE_ADDRESSES     1024
 #define USERS_MAX          4096
@@ -69,11 +93,31 @@
 #define USERS_ROUNDS_SLICE 500
 #define CODES_MAX          1024
 #define TOKENS_MAX         4096
+#define TOKENS_EACH        16
+#define RPC_CONNECTIONS    32
+#define RPC_STREAMS        128
+#define RPC_CALLS          512
+#define RPC_FIELDS         8192
+#define RPC_REQUESTS       256
+#define MAIL_QUEUE         256
+#define MAIL_SESSIONS      8
 #define NET_SPARE          64
+#define TLS_SESSIONS       8
+#define TLS_ARENA          262144
+#define TLS_IN             16384
+#define TLS_OUT            4096
 
 #endif
 
-#define NET_CONNECTIONS (HUB_CLIENTS + HTTP_CONNECTIONS + NET_SPARE)
+#define RPC_CHANNELS  2    // targets of the gate that are connected: verify and status
+#define RPC_MESSAGE   640  // bytes of the largest message of a call
+#define RPC_LIST_MAX  8192 // SETTINGS_MAX_HEADER_LIST_SIZE, what other implementations take too
+#define MAIL_BODY     320  // bytes of a letter
+#define STATUS_NODES  8    // chat nodes
+#define STATUS_PROBES 2    // of them being asked at once
+
+#define NET_CONNECTIONS                                                                                                \
+    (HUB_CLIENTS + HTTP_CONNECTIONS + RPC_CONNECTIONS + RPC_CHANNELS + MAIL_SESSIONS + STATUS_PROBES + NET_SPARE)
 
 // Bounds that people meet (README, "The wire").
 #define NAME_MAX_BYTES     32
@@ -81,5 +125,7 @@
 #define PASSWORD_MIN_BYTES 6
 #define PASSWORD_MAX_BYTES 64
 #define CODE_DIGITS        6
+#define CODE_MAX_BYTES     16 // of a foreign verify service's
+#define TOKEN_MAX_BYTES    64 // of a foreign status service's
 
 #endif

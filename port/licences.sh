@@ -41,12 +41,16 @@ tree mbedtls "$(version "$trees/mbedtls/include/mbedtls/build_info.h" MBEDTLS_VE
     "Apache-2.0 OR GPL-2.0-or-later" "$trees/mbedtls/LICENSE" "Apache License"
 tree cjson "$(version "$trees/cjson/cJSON.h" CJSON_VERSION_MAJOR CJSON_VERSION_MINOR CJSON_VERSION_PATCH)" \
     MIT "$trees/cjson/LICENSE" "Permission is hereby granted, free of charge"
+tree nanopb "$(sed -n 's/^#define NANOPB_VERSION .*nanopb-\([0-9.]*\).*/\1/p' "$trees/nanopb/pb.h")" \
+    Zlib "$trees/nanopb/LICENSE.txt" "This software is provided 'as-is'"
 echo
-echo "On the host, as Debian packages: the simulator links libslirp and GLib, the console client the rest but cmocka:"
+echo "On the host, as Debian packages: the simulator links libslirp and GLib, the console client the rest; the build runs protoc, the tests cmocka and grpcio:"
 host libslirp-dev "BSD-3-Clause"
 host libglib2.0-dev "LGPL-2.1-or-later"
 host libwebsockets-dev "MIT"
 host libreadline-dev "GPL-3.0-or-later"
 host libcjson-dev "MIT"
 host libcmocka-dev "Apache-2.0"
+host protobuf-compiler "BSD-3-Clause"
+host python3-grpcio "Apache-2.0"
 exit $status

@@ -1,34 +1,112 @@
-// mbedTLS, cut down to what the services use: SHA-256 (passwords, tokens), SHA-1 and base64 (the WebSocket handshake)
-// and constant-time comparison. No entropy, no file system, no self tests, no allocator.
+// mbedTLS, cut down to what is used: a TLS 1.2 client with forward secrecy and authenticated encryption alone
+// (port/tls.h), SHA-256 (passwords, tokens), SHA-1 and base64 (the WebSocket handshake) and constant-time comparison.
+// No entropy of its own, no file system, no self tests; memory comes from tls_client()'s arena, and before that there
+// is none.
+//
+// Left out on purpose: CBC, static RSA, renegotiation, session tickets and SHA-1 in certificates, because they are weak
+// or unused; TLS 1.3, because it needs the PSA layer, which costs more flash than everything else here together.
 #ifndef PIPIT_MBEDTLS_CONFIG_H
 #define PIPIT_MBEDTLS_CONFIG_H
+
+#include "../app/limits.h"
+#include <stddef.h>
+#include <stdint.h>
+
+/// The machine: nothing of the C library's but memory and string functions ///
 
 // Inline assembly keeps the compiler from turning constant-time code into branches.
 #define MBEDTLS_HAVE_ASM
 
-#define MBEDTLS_SHA256_C
-#define MBEDTLS_SHA1_C
-#define MBEDTLS_BASE64_C
-
-// Without these two, platform_util.c's mbedtls_zeroize_and_free() names the C library's free(). Nothing here calls it,
-// and nothing can have been allocated; so the allocator's names lead to functions that hold nothing.
 #define MBEDTLS_PLATFORM_C
+#define MBEDTLS_PLATFORM_NO_STD_FUNCTIONS
 #define MBEDTLS_PLATFORM_MEMORY
-#define MBEDTLS_PLATFORM_CALLOC_MACRO mbedtls_config_no_calloc
-#define MBEDTLS_PLATFORM_FREE_MACRO   mbedtls_config_no_free
+#define MBEDTLS_PLATFORM_CALLOC_MACRO tls_calloc
+#define MBEDTLS_PLATFORM_FREE_MACRO   tls_free
+void *tls_calloc(size_t count, size_t size);
+void tls_free(void *bytes);
+#define MBEDTLS_MEMORY_BUFFER_ALLOC_C // behind those two; it names itself to this function, which mbedTLS leaves out
+                                      // then
+int mbedtls_platform_set_calloc_free(void *(*calloc)(size_t, size_t), void (*free)(void *));
+#define MBEDTLS_MEMORY_ALIGN_MULTIPLE 8
+// Counts what is in use. What it would print is a macro that leaves nothing behind, `stderr` neither; a broken arena
+// ends in a reset.
+#define MBEDTLS_MEMORY_DEBUG
+#define MBEDTLS_PLATFORM_FPRINTF_MACRO(...) ((void)0)
+#define MBEDTLS_PLATFORM_EXIT_MACRO         tls_arena_broken
+_Noreturn void tls_arena_broken(int status);
 
-#include <stddef.h>
+// A pointer to nothing: only the printing of certificates would call it.
+#define MBEDTLS_PLATFORM_SNPRINTF_ALT
 
-static inline void *mbedtls_config_no_calloc(size_t count, size_t size)
-{
-    (void)count;
-    (void)size;
-    return NULL;
-}
+// Seconds since 1970-01-01 UTC, 64 bits wide on every machine; 0 while the machine does not know.
+#define MBEDTLS_HAVE_TIME
+#define MBEDTLS_HAVE_TIME_DATE
+#define MBEDTLS_PLATFORM_TIME_TYPE_MACRO int64_t
+#define MBEDTLS_PLATFORM_TIME_MACRO      tls_wall_seconds
+int64_t tls_wall_seconds(int64_t *copy);
+#define MBEDTLS_PLATFORM_MS_TIME_ALT
+#define MBEDTLS_PLATFORM_GMTIME_R_ALT // the C library's brings time zones, locales and an allocator
 
-static inline void mbedtls_config_no_free(void *bytes)
-{
-    (void)bytes;
-}
+/// Numbers and keys ///
+
+#define MBEDTLS_BIGNUM_C
+#define MBEDTLS_MPI_MAX_SIZE 512 // bytes: RSA keys of up to 4096 bits
+#define MBEDTLS_ECP_C
+#define MBEDTLS_ECP_DP_SECP256R1_ENABLED
+#define MBEDTLS_ECP_DP_SECP384R1_ENABLED
+#define MBEDTLS_ECP_DP_CURVE25519_ENABLED
+#define MBEDTLS_ECP_NIST_OPTIM
+#define MBEDTLS_ECDH_C
+#define MBEDTLS_ECDSA_C
+#define MBEDTLS_RSA_C
+#define MBEDTLS_PKCS1_V15
+#define MBEDTLS_PKCS1_V21
+#define MBEDTLS_PK_C
+#define MBEDTLS_PK_PARSE_C
+
+/// Hashes and ciphers ///
+
+#define MBEDTLS_MD_C
+#define MBEDTLS_SHA1_C // not for signatures: the WebSocket handshake, and to read old roots, whose own is not checked
+#define MBEDTLS_SHA256_C
+#define MBEDTLS_SHA384_C
+#define MBEDTLS_SHA512_C
+#define MBEDTLS_BASE64_C
+#define MBEDTLS_CIPHER_C
+#define MBEDTLS_AES_C
+#define MBEDTLS_AES_ROM_TABLES // else 8 KB of RAM
+#define MBEDTLS_AES_FEWER_TABLES
+#define MBEDTLS_BLOCK_CIPHER_NO_DECRYPT // GCM only ever encrypts blocks
+#define MBEDTLS_AESNI_C                 // empty on machines without
+#define MBEDTLS_GCM_C
+#define MBEDTLS_CHACHA20_C
+#define MBEDTLS_POLY1305_C
+#define MBEDTLS_CHACHAPOLY_C
+
+/// Certificates ///
+
+#define MBEDTLS_ASN1_PARSE_C
+#define MBEDTLS_ASN1_WRITE_C
+#define MBEDTLS_OID_C
+#define MBEDTLS_X509_USE_C
+#define MBEDTLS_X509_CRT_PARSE_C
+#define MBEDTLS_X509_RSASSA_PSS_SUPPORT
+#define MBEDTLS_X509_REMOVE_INFO
+#define MBEDTLS_X509_TRUSTED_CERTIFICATE_CALLBACK
+#define MBEDTLS_TEST_SW_INET_PTON // its own reader of addresses, though the simulator's C library has one
+
+/// TLS ///
+
+#define MBEDTLS_SSL_TLS_C
+#define MBEDTLS_SSL_CLI_C
+#define MBEDTLS_SSL_PROTO_TLS1_2
+#define MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
+#define MBEDTLS_KEY_EXCHANGE_ECDHE_RSA_ENABLED
+#define MBEDTLS_SSL_EXTENDED_MASTER_SECRET
+#define MBEDTLS_SSL_SERVER_NAME_INDICATION
+#define MBEDTLS_SSL_MAX_FRAGMENT_LENGTH
+#define MBEDTLS_SSL_ALL_ALERT_MESSAGES
+#define MBEDTLS_SSL_IN_CONTENT_LEN  TLS_IN
+#define MBEDTLS_SSL_OUT_CONTENT_LEN TLS_OUT
 
 #endif

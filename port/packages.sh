@@ -21,9 +21,10 @@ node_packages() {
 packages_of() {
     case $1 in
     # Debian 12's libslirp-dev forgets that its header includes glib's.
-    build) echo gcc libc6-dev make pkg-config libslirp-dev libglib2.0-dev xz-utils bzip2 ca-certificates debian-archive-keyring ;;
+    build) echo gcc libc6-dev make pkg-config libslirp-dev libglib2.0-dev xz-utils bzip2 ca-certificates debian-archive-keyring \
+        protobuf-compiler python3 python3-protobuf ;;
     clients) echo libwebsockets-dev libreadline-dev libcjson-dev ;;
-    test) echo libcmocka-dev curl valgrind iproute2 util-linux python3 $(node_packages) ;;
+    test) echo libcmocka-dev curl valgrind iproute2 util-linux python3 python3-grpcio nghttp2-client openssl $(node_packages) ;;
     tools) echo python3 ;;
     lint) echo clang-tidy cppcheck clang-format ;;
     fuzz) echo clang "libclang-rt-$(clang_major)-dev" ;;

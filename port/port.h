@@ -26,6 +26,13 @@ uint64_t port_wall_ms(void);
 // Fills `bytes` from the machine's entropy source. False when the machine has none: then no secret may be made.
 bool port_entropy(void *bytes, size_t length);
 
+/// Trust ///
+
+// The certificates to trust when somebody names them: PEM text, one or many certificates with any text between them,
+// valid until the next call. A board has them compiled in under the name; in the simulator `name` is a file, read anew
+// at each call. False when there is none of that name, or it cannot be read.
+bool port_certificates(const char *name, const char **pem, size_t *length);
+
 /// Console ///
 
 // Takes up to `size` typed bytes without waiting; returns how many.

@@ -1,22 +1,29 @@
 # Third-party source: fetched by port/third_party.sh into build/third_party, or taken from THIRD_PARTY=DIR, which holds
-# lwip/, mbedtls/ and cjson/. The stamp is included as a makefile: make makes those first and then starts over, so
+# lwip/, mbedtls/, cjson/ and nanopb/. The stamp is included as a makefile: make makes those first and then starts over, so
 # everything below can rely on the trees being there.
 THIRD_PARTY ?= build/third_party
 LWIP    := $(THIRD_PARTY)/lwip
 MBEDTLS := $(THIRD_PARTY)/mbedtls
 CJSON   := $(THIRD_PARTY)/cjson
+NANOPB  := $(THIRD_PARTY)/nanopb
 
 LWIP_SOURCES := $(addprefix src/core/,altcp.c altcp_alloc.c altcp_tcp.c def.c dns.c inet_chksum.c init.c ip.c mem.c memp.c \
                   netif.c pbuf.c stats.c tcp.c tcp_in.c tcp_out.c timeouts.c udp.c ipv4/etharp.c ipv4/icmp.c ipv4/ip4.c \
                   ipv4/ip4_addr.c ipv4/ip4_frag.c) src/netif/ethernet.c
-MBEDTLS_SOURCES := $(addprefix library/,sha256.c sha1.c base64.c constant_time.c platform_util.c)
+MBEDTLS_SOURCES := $(addprefix library/,aes.c aesni.c asn1parse.c asn1write.c base64.c bignum.c bignum_core.c chacha20.c \
+                     chachapoly.c cipher.c cipher_wrap.c constant_time.c ecdh.c ecdsa.c ecp.c ecp_curves.c gcm.c md.c \
+                     memory_buffer_alloc.c oid.c pk.c pk_ecc.c pk_wrap.c pkparse.c platform.c platform_util.c poly1305.c \
+                     rsa.c rsa_alt_helpers.c sha1.c sha256.c sha512.c ssl_ciphersuites.c ssl_client.c ssl_msg.c ssl_tls.c \
+                     ssl_tls12_client.c x509.c x509_crt.c)
 CJSON_SOURCES := cJSON.c
+NANOPB_SOURCES := pb_common.c pb_decode.c pb_encode.c
 
 # With its folder: mbedTLS has a header of the same name, and would find its own first.
 THIRD_PARTY_CPPFLAGS := -isystem $(LWIP)/src/include -isystem $(MBEDTLS)/include -isystem $(CJSON) \
+                        -isystem $(NANOPB) -isystem build/proto -DPB_VALIDATE_UTF8=1 \
                         -DMBEDTLS_CONFIG_FILE='"port/mbedtls_config.h"'
 THIRD_PARTY_OBJECTS := $(LWIP_SOURCES:%.c=$(B)/lwip/%.o) $(MBEDTLS_SOURCES:%.c=$(B)/mbedtls/%.o) \
-                       $(CJSON_SOURCES:%.c=$(B)/cjson/%.o)
+                       $(CJSON_SOURCES:%.c=$(B)/cjson/%.o) $(NANOPB_SOURCES:%.c=$(B)/nanopb/%.o)
 
 # cJSON's default hooks name malloc; the names are turned into ours, which hand out an arena (services/gateway/json.c).
 CJSON_FLAGS := -Dmalloc=json_arena_malloc -Drealloc=json_arena_realloc -Dfree=json_arena_free -DCJSON_NESTING_LIMIT=8
@@ -24,13 +31,13 @@ CJSON_FLAGS := -Dmalloc=json_arena_malloc -Drealloc=json_arena_realloc -Dfree=js
 ifneq ($(filter-out $(GOALS_WITHOUT_SOURCES),$(GOALS)),)
 ifeq ($(THIRD_PARTY),build/third_party)
 # Another list is another stamp; a new date of the script alone fetches nothing again.
-TREES := lwip mbedtls cjson
+TREES := lwip mbedtls cjson nanopb
 THIRD_PARTY_STAMP := build/third_party/$(subst $(eval ) ,+,$(TREES)).mk
 include $(THIRD_PARTY_STAMP)
 $(THIRD_PARTY_STAMP): | $$(PACKAGE_STAMP)
 	@port/third_party.sh $@ $(TREES)
-else ifneq ($(words $(wildcard $(LWIP)/src/core/init.c $(MBEDTLS)/library/sha256.c $(CJSON)/cJSON.c)),3)
-$(error THIRD_PARTY=$(THIRD_PARTY) must hold the source trees lwip/, mbedtls/ and cjson/)
+else ifneq ($(words $(wildcard $(LWIP)/src/core/init.c $(MBEDTLS)/library/sha256.c $(CJSON)/cJSON.c $(NANOPB)/pb_encode.c)),4)
+$(error THIRD_PARTY=$(THIRD_PARTY) must hold the source trees lwip/, mbedtls/, cjson/ and nanopb/)
 endif
 endif
 
@@ -40,6 +47,19 @@ $(B)/mbedtls/%.o: $(MBEDTLS)/%.c Makefile
 	$(call compile,$(CPPFLAGS) $(CFLAGS))
 $(B)/cjson/%.o: $(CJSON)/%.c Makefile
 	$(call compile,$(CPPFLAGS) $(CFLAGS) $(CJSON_FLAGS))
+$(B)/nanopb/%.o: $(NANOPB)/%.c Makefile
+	$(call compile,$(CPPFLAGS) $(CFLAGS))
+
+# Protocol Buffers: NAME.proto with its NAME.options becomes build/proto/services/.../NAME.pb.[ch], included as
+# <services/.../NAME.pb.h>. The generator is nanopb's own, run with the distribution's Python.
+PROTOS := $(wildcard services/*/*.proto)
+PROTO_HEADERS := $(PROTOS:%.proto=build/proto/%.pb.h)
+build/proto/%.pb.c build/proto/%.pb.h &: %.proto %.options $(THIRD_PARTY_STAMP)
+	@mkdir -p $(@D); echo "  PROTO $<"
+	@NANOPB_PB2_TEMP_DIR=$(abspath build/proto) /usr/bin/python3 -B $(NANOPB)/generator/nanopb_generator.py \
+	    -q --error-on-unmatched -I . -D build/proto $<
+$(B)/%.pb.o: build/proto/%.pb.c Makefile
+	$(call compile,$(CPPFLAGS) $(CFLAGS))
 
 ## licences: third-party names, versions, licences and where their texts are
 licences:

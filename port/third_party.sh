@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the sources of $2... (lwip, mbedtls, cjson) as Debian source packages (suite trixie) into the folder of the
+# Fetches the sources of $2... (lwip, mbedtls, cjson, nanopb) as Debian source packages (suite trixie) into the folder of the
 # stamp $1, through apt's own signed channel, and then writes the stamp. The archive's address and keyring are those the
 # machine is configured with; a private apt configuration leaves everything else of the machine as it is, so this needs
 # no root.
@@ -40,9 +40,11 @@ archives() {
 fetch() {
     local package=$1 tarball
     rm -f "$download/${package}"_*
-    (cd "$download" && apt-get source -qq --download-only "$package/$suite") ||
-        fail "could not download the source of $package; try again, or use THIRD_PARTY=DIR."
-    tarball=$(ls "$download/${package}"_*.orig.tar.*)
+    # Debian's own changes are not used, and their file is missing from the archive at times: what counts is upstream's,
+    # which apt leaves here only when it is what the signed index says.
+    (cd "$download" && apt-get source -qq --download-only "$package/$suite") 2>"$download/apt.log" || true
+    tarball=$(ls "$download/${package}"_*.orig.tar.* 2>/dev/null | grep -v '\.asc$') ||
+        { cat "$download/apt.log" >&2; fail "could not download the source of $package; try again, or use THIRD_PARTY=DIR."; }
     rm -rf "${target:?}/$package" "$target/$package.new"
     mkdir -p "$target/$package.new"
     tar -xf "$tarball" -C "$target/$package.new" --strip-components=1 --no-same-owner
@@ -50,7 +52,7 @@ fetch() {
     echo "  $(basename "$tarball")"
 }
 
-command -v apt-get >/dev/null || fail "there is no apt here; unpack lwip, mbedtls and cjson below a folder and use THIRD_PARTY=DIR."
+command -v apt-get >/dev/null || fail "there is no apt here; unpack lwip, mbedtls, cjson and nanopb below a folder and use THIRD_PARTY=DIR."
 read -r archive keyring < <(archives | grep -E '/debian/? ' | head -n 1) ||
     fail "apt knows no Debian archive; name one in /etc/apt/sources.list, or use THIRD_PARTY=DIR."
 [ "$keyring" != - ] || keyring=/usr/share/keyrings/debian-archive-keyring.gpg

@@ -7,6 +7,7 @@
 uint64_t machine_now_ms = 1000;
 uint64_t machine_wall_ms = 1763841600000;
 bool machine_has_entropy = true;
+bool (*machine_certificates)(const char *name, const char **pem, size_t *length);
 char machine_console[16384];
 static size_t console_length;
 static char typed[4096];
@@ -37,6 +38,11 @@ bool port_entropy(void *bytes, size_t length)
         ((uint8_t *)bytes)[i] = (uint8_t)(state >> 24);
     }
     return machine_has_entropy;
+}
+
+bool port_certificates(const char *name, const char **pem, size_t *length)
+{
+    return machine_certificates != NULL && machine_certificates(name, pem, length);
 }
 
 size_t port_console_read(char *bytes, size_t size)

@@ -11,6 +11,9 @@ extern uint64_t machine_wall_ms;
 // Entropy is a fixed pseudo-random sequence, or absent.
 extern bool machine_has_entropy;
 
+// What answers port_certificates(); NULL: there are none.
+extern bool (*machine_certificates)(const char *name, const char **pem, size_t *length);
+
 // What was written to the console since machine_console_clear(), NUL-terminated; old text is dropped when it is full.
 extern char machine_console[16384];
 void machine_console_clear(void);
