@@ -134,7 +134,7 @@ void hpack_acknowledged(struct hpack_decoder *d, uint32_t table_size)
 // Settings may have gone down and up again since the last block; then the lowest has to be signalled too.
 static bool update_due(const struct hpack_decoder *d)
 {
-    return d->lowest < d->in_force;
+    return d->table.capacity > 0 && d->lowest < d->in_force;
 }
 
 static void update_table_size(struct hpack_decoder *d, struct hpack_step *step)

@@ -124,7 +124,9 @@ void hpack_begin(struct hpack_decoder *d, uint8_t *memory, size_t capacity);
 
 // The peer has acknowledged SETTINGS with this SETTINGS_HEADER_TABLE_SIZE. When that is less than it works with, its
 // next block has to begin with an update to that or less, also when another SETTINGS has raised it again meanwhile
-// (section 4.2). Never inside a block.
+// (section 4.2). A decoder without memory does not insist on it: many small encoders, which never index, send none, and
+// where nothing is kept nothing can get out of step; a reference to an entry is HPACK_BAD_INDEX there in any case.
+// Never inside a block.
 void hpack_acknowledged(struct hpack_decoder *d, uint32_t table_size);
 
 // A header block begins. Its fields are put together in `buffer`, one over the other, which stays lent until

@@ -217,7 +217,8 @@ static void take_good(struct smtp *s)
     }
 }
 
-// With PIPELINING the replies to the rest of the batch still come.
+// With PIPELINING the replies to the rest of the batch still come. What is not written of it cannot be: whoever is told
+// of the failure takes the mail's bytes away.
 static void take_refusal(struct smtp *s)
 {
     enum smtp_state next = states[s->state].next;
@@ -226,7 +227,10 @@ static void take_refusal(struct smtp *s)
         return;
     }
     record(s, states[s->state].step, SMTP_REFUSED);
-    enter(s, states[next].batched && pipelines(s) ? next : SMTP_QUIT);
+    if (s->pen.state != SMTP_DONE)
+        finish(s);
+    else
+        enter(s, states[next].batched && pipelines(s) ? next : SMTP_QUIT);
 }
 
 // Behind a failure: what is left of the batch, then QUIT.

@@ -2,8 +2,11 @@
 // clock, no allocation. With STARTTLS (RFC 3207), AUTH PLAIN and LOGIN (RFC 4954), PIPELINING (RFC 2920), SIZE
 // (RFC 1870), 8BITMIME (RFC 6152) and SMTPUTF8 (RFC 6531), each used when the relay offers it.
 //
-//     GREETING -> EHLO (-> HELO) -> STARTTLS -> HANDSHAKE -> EHLO -> AUTH ... -> MAIL -> RCPT -> DATA -> CONTENT ->
-//     QUIT HANDSHAKE comes first with implicit TLS. QUIT -> DONE or FAILED. Any state -> FAILED.
+//     GREETING -> EHLO (-> HELO) -> STARTTLS -> HANDSHAKE -> EHLO -> AUTH ... -> MAIL -> RCPT -> DATA -> CONTENT
+//     HANDSHAKE comes first with implicit TLS: HANDSHAKE -> GREETING -> EHLO ...
+//     CONTENT -> QUIT -> DONE
+//     any, refused -> QUIT -> FAILED
+//     any -> FAILED
 //
 // How to drive it, where smtp_next() always tells what is wanted:
 //

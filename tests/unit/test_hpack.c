@@ -849,6 +849,40 @@ static void test_table_sizes(void **state)
     }
 }
 
+// Without memory nothing is kept, so nothing can get out of step: who never indexes may leave the update out.
+static const struct {
+    const char *name, *hex, *expected;
+} without_memory[] = {
+    {"no update", "82", GET},
+    {"no update, an indexed literal", "4001610162", "a: b\n"},
+    {"an update", "20 82", GET},
+    {"an update of more", "3f01 82", BAD_UPDATE},
+    {"an update too late", "82 20", GET BAD_UPDATE},
+    {"an entry of the peer's table", "4001610162 be", "a: b\n" BAD_INDEX},
+    {"a name of the peer's table", "4001610162 7e0163", "a: b\n" BAD_INDEX},
+};
+
+static void test_without_memory_no_update_is_missed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(without_memory); i++) {
+        struct hpack_decoder d;
+        hpack_begin(&d, NULL, 0);
+        hpack_acknowledged(&d, 0);
+        for (int times = 0; times < 2; times++) {
+            const char *got = decode_block(&d, hex(without_memory[i].hex), 1, 1, AMPLE, NO_LIMIT);
+            if (strcmp(got, without_memory[i].expected) != 0)
+                fail_msg("%s: told %s", without_memory[i].name, got);
+            if (strstr(got, "failed") != NULL)
+                break;
+        }
+    }
+    struct hpack_decoder d;
+    begin(&d, 4);
+    hpack_acknowledged(&d, 4); // four bytes of memory are a table
+    assert_string_equal(decode_block(&d, hex("82"), 1, 1, AMPLE, NO_LIMIT), MISSING_UPDATE);
+}
+
 // The table of libnghttp2's deflater, told to work with nothing, then with 4,096 again, then to go down and up between
 // two blocks. Made with libnghttp2 1.52.0.
 static void test_real_table_sizes(void **state)
@@ -1326,6 +1360,7 @@ int main(void)
         cmocka_unit_test(test_verdicts),
         cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_table_sizes),
+        cmocka_unit_test(test_without_memory_no_update_is_missed),
         cmocka_unit_test(test_real_table_sizes),
         cmocka_unit_test(test_less_table_than_the_peer_believes),
         cmocka_unit_test(test_entry_larger_than_the_table),
