@@ -32,6 +32,13 @@
 
 /// TCP ///
 
+// The range of RFC 6335 for the near ends of what we dial. lwIP steps on from a random one of it, and its own way to
+// choose that may take 65535, behind which it finds port 0: once in 16,384 starts the first dial failed, and the next
+// ones came from ports 1, 2, 3.
+#define TCP_LOCAL_PORT_RANGE_START        0xc000
+#define TCP_LOCAL_PORT_RANGE_END          0xffff
+#define TCP_ENSURE_LOCAL_PORT_RANGE(port) ((u16_t)(TCP_LOCAL_PORT_RANGE_START + (port) % 0x3fff))
+
 #define TCP_LISTEN_BACKLOG         1
 #define TCP_DEFAULT_LISTEN_BACKLOG 255
 #define TCP_OVERSIZE               0    // a reference is followed by a reference, not by copied bytes

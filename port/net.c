@@ -14,7 +14,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include <string.h>
 
-// RESOLVING -> CONNECTING -> OPEN -> CLOSING -> LINGERING -> (closed)      any -> BROKEN -> (closed)
+// RESOLVING -> CONNECTING -> OPEN -> CLOSING -> LINGERING -> BROKEN -> GONE      any -> BROKEN
 //              accepted  ----^
 // CLOSING waits until lwIP takes our FIN, LINGERING for the peer's FIN and for the acknowledgement of all that we sent.
 enum state {
@@ -24,9 +24,10 @@ enum state {
     STATE_CLOSING,
     STATE_LINGERING,
     STATE_BROKEN, // the PCB is gone or must go; `why` tells
+    STATE_GONE,   // `closed` is being called, then the slot is free: nothing can happen to it any more
 };
 
-static const char *const state_names[] = {"RESOLVING", "CONNECTING", "OPEN", "CLOSING", "LINGERING", "BROKEN"};
+static const char *const state_names[] = {"RESOLVING", "CONNECTING", "OPEN", "CLOSING", "LINGERING", "BROKEN", "GONE"};
 
 // What lwIP's callbacks have recorded and net_poll() has not delivered yet.
 enum event {
@@ -93,8 +94,8 @@ struct net_counters net_counters;
 
 const char *net_error_name(enum net_error error)
 {
-    static const char *const names[] = {"closed",    "full",         "closed",       "reset by the peer",
-                                        "timed out", "no such name", "no free slot", "aborted"};
+    static const char *const names[] = {"closed",       "full",         "closed",  "reset by the peer", "timed out",
+                                        "no such name", "no free slot", "aborted", "no route"};
     return names[-(int)error];
 }
 
@@ -103,7 +104,7 @@ const char *net_error_name(enum net_error error)
 static void make_ready(struct net_conn *c, unsigned events)
 {
     c->events |= (uint8_t)events;
-    if (c->ready)
+    if (c->ready || c->state == STATE_GONE)
         return;
     c->ready = true;
     c->next_ready = NULL;
@@ -130,7 +131,7 @@ static void change(struct net_conn *c, enum state state)
 
 static void break_off(struct net_conn *c, enum net_error why)
 {
-    if (c->state == STATE_BROKEN)
+    if (c->state >= STATE_BROKEN)
         return;
     c->why = (int8_t)why;
     change(c, STATE_BROKEN);
@@ -364,10 +365,22 @@ int net_listen(uint16_t port, bool loopback_only, const struct net_handlers *han
     return 0;
 }
 
+// lwIP's altcp_close() reads behind the end of a listening PCB, which is shorter than others. So the one below is
+// closed by itself.
+static void close_listener(struct altcp_pcb *pcb)
+{
+    struct tcp_pcb *tcp = pcb->state;
+    pcb->state = NULL;
+    tcp_arg(tcp, NULL);
+    tcp_accept(tcp, NULL);
+    tcp_close(tcp);
+    altcp_close(pcb);
+}
+
 void net_stop_listening(void)
 {
     while (listener_count > 0)
-        altcp_close(listeners[--listener_count].pcb);
+        close_listener(listeners[--listener_count].pcb);
 }
 
 /// Dialling ///
@@ -382,10 +395,11 @@ static void connect_to(struct net_conn *c, const ip_addr_t *address)
     adopt(c, pcb);
     c->peer = lwip_ntohl(ip4_addr_get_u32(ip_2_ip4(address)));
     change(c, STATE_CONNECTING);
-    if (altcp_connect(pcb, address, c->remote_port, on_connected) == ERR_OK)
+    err_t err = altcp_connect(pcb, address, c->remote_port, on_connected);
+    if (err == ERR_OK)
         demux_connect(pcb->state);
     else
-        break_off(c, NET_RESET);
+        break_off(c, err == ERR_RTE ? NET_NO_ROUTE : NET_NO_SLOT); // no port or no memory for a SYN: our own shortage
 }
 
 static struct net_conn *dial_with_number(uint32_t number)
@@ -439,14 +453,33 @@ struct net_conn *net_dial(struct span host, uint16_t port, uint32_t deadline_ms,
     return c;
 }
 
+/// Nobody's connections: on their way out ///
+
+static size_t nobody_data(struct net_conn *c, const uint8_t *bytes, size_t length)
+{
+    (void)c;
+    (void)bytes;
+    return length;
+}
+
+static void nobody_closed(struct net_conn *c, enum net_error why)
+{
+    (void)c;
+    (void)why;
+}
+
+static const struct net_handlers nobody = {.data = nobody_data, .closed = nobody_closed};
+
+void net_leave(struct net_conn *c)
+{
+    net_hand_over(c, &nobody, NULL);
+    net_close(c);
+}
+
 /// Delivering ///
 
-static void deliver_opened(struct net_conn *c)
+static void refuse(struct net_conn *c)
 {
-    if (!c->crowded) {
-        c->handlers->opened(c);
-        return;
-    }
     net_counters.refused++;
     if (c->handlers->refused == NULL) {
         net_abort(c);
@@ -454,6 +487,19 @@ static void deliver_opened(struct net_conn *c)
     }
     c->handlers->refused(c);
     net_close(c);
+}
+
+// A peer that connects and resets in one turn was never here: no owner gives up a living client for it.
+static void deliver_opened(struct net_conn *c)
+{
+    if (c->state != STATE_OPEN) {
+        if (c->listener != NULL)
+            c->handlers = &nobody;
+    } else if (c->crowded) {
+        refuse(c);
+    } else {
+        c->handlers->opened(c);
+    }
 }
 
 static void deliver_data(struct net_conn *c)
@@ -522,6 +568,7 @@ static void finish(struct net_conn *c)
         net_counters.resets++;
     if (c->why == NET_TIMEOUT)
         net_counters.timeouts++;
+    change(c, STATE_GONE);
     if (!c->crowded)
         c->handlers->closed(c, c->why);
     c->handlers = NULL; // tells a free slot from one in use

@@ -6,8 +6,10 @@
 //
 //     accepted or dialled --> opened --> data, room (any number) --> ended (the peer sends no more) --> closed
 //
-// `closed` comes exactly once and last, also for a dial that failed (then without `opened`). After it the handle is
-// somebody else's.
+// `closed` comes exactly once and last, also for a dial that failed or was broken off before `opened` could be told
+// (then without `opened`). A connection that was accepted and is broken off before anybody has heard of it is not told
+// at all: neither `opened` nor `closed`. After `closed` the handle is somebody else's; within it every function may
+// still be called and none has an effect.
 #ifndef PIPIT_NET_H
 #define PIPIT_NET_H
 
@@ -22,8 +24,9 @@ enum net_error {
     NET_RESET = -3,      // the peer or the path broke it off
     NET_TIMEOUT = -4,    // the deadline passed, or the peer vanished
     NET_NO_ADDRESS = -5, // the name could not be resolved
-    NET_NO_SLOT = -6,    // every connection is taken
+    NET_NO_SLOT = -6,    // every connection is taken, or lwIP has no memory for another one
     NET_ABORTED = -7,    // we broke it off with net_abort()
+    NET_NO_ROUTE = -8,   // no interface leads to that address
 };
 
 // The name of an error in a word or two, for logs: "timeout".
@@ -55,11 +58,12 @@ struct net_handlers {
 
 /// Start and turn ///
 
-// The interface's IPv4 settings, as text. Empty strings: no gateway, no DNS server.
+// The interface's IPv4 settings are text. Empty strings: no gateway, no DNS server.
 struct net_settings {
     char address[20]; // "10.0.2.15/24"
     char gateway[16];
     char dns[16];
+    uint32_t per_address; // net.per_address: connections of one address to one port, 0 for no limit
 };
 extern struct net_settings net_settings;
 
@@ -143,6 +147,10 @@ void net_close(struct net_conn *c);
 
 // Ends it with a reset, at once; `closed` follows in a later turn. Wins over net_close().
 void net_abort(struct net_conn *c);
+
+// Its owner has no more to do with it: no handler is called any more, not even `closed`, and it ends as with
+// net_close(); or at once, with net_abort() before or after.
+void net_leave(struct net_conn *c);
 
 /// Addresses ///
 

@@ -154,7 +154,7 @@ static void dispatch(const struct pbuf *packet)
     receive(p, tcp, bytes + header, packet->tot_len - header);
 }
 
-static void deliver_queue(void)
+void peer_deliver(void)
 {
     for (size_t end = queue_tail; queue_head != end;) {
         struct pbuf *p = queue[queue_head++ % QUEUE];
@@ -186,7 +186,7 @@ void peer_network_start(void)
 
 void peer_turn(void)
 {
-    deliver_queue();
+    peer_deliver();
     sys_check_timeouts();
     net_poll();
     if (peer_services != NULL)
@@ -224,12 +224,23 @@ static void defaults(struct peer *p)
     attach(p);
 }
 
-void peer_open(struct peer *p, uint16_t device_port)
+static void begin_open(struct peer *p, uint16_t device_port)
 {
     defaults(p);
     p->port = p->port != 0 ? p->port : next_port++;
     p->device_port = device_port;
     segment(p, TCP_SYN, NULL, 0);
+}
+
+void peer_knock(struct peer *p, uint16_t device_port)
+{
+    begin_open(p, device_port);
+    peer_deliver();
+}
+
+void peer_open(struct peer *p, uint16_t device_port)
+{
+    begin_open(p, device_port);
     for (int i = 0; i < 10 && !p->synchronized && !p->reset; i++)
         peer_turn();
     peer_turn();

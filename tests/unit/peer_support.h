@@ -35,6 +35,12 @@ void peer_network_start(void);
 // Connects to the device; window 65535 unless set. Runs turns until the handshake is done or refused.
 void peer_open(struct peer *p, uint16_t device_port);
 
+// The same up to the peer's last segment of the handshake, which lwIP has taken but no turn of ours has seen yet.
+void peer_knock(struct peer *p, uint16_t device_port);
+
+// The peers see, and answer, what the device has sent so far: half of a turn.
+void peer_deliver(void);
+
 // Waits on `port` for the device to connect.
 void peer_listen(struct peer *p, uint16_t port);
 

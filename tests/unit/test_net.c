@@ -1,6 +1,7 @@
 // Connections over lwIP, against peers that keep to the rules and peers that don't.
 #include "../../port/demux.h"
 #include "../../port/net.h"
+#include "../../port/net_private.h"
 #include "../../port/pool.h"
 #include "peer_support.h"
 
@@ -26,6 +27,7 @@ static struct {
     enum net_error why;
     void (*on_data)(struct net_conn *c);
     void (*on_ended)(struct net_conn *c);
+    void (*on_closed)(struct net_conn *c);
 } server;
 static uint32_t per_address;
 
@@ -62,9 +64,10 @@ static void room(struct net_conn *c)
 
 static void closed(struct net_conn *c, enum net_error why)
 {
-    (void)c;
     server.closed++;
     server.why = why;
+    if (server.on_closed != NULL)
+        server.on_closed(c);
 }
 
 static void refused(struct net_conn *c)
@@ -145,6 +148,53 @@ static void test_peer_closes_first_and_half_closed_sending_works(void **state)
     assert_int_equal(server.why, NET_OK);
 }
 
+// Its last words get through, what still comes is thrown away, and the owner hears of nothing any more.
+static void test_left_it_ends_by_itself(void **state)
+{
+    (void)state;
+    server.appetite = 0;
+    peer_open(&peer, PORT);
+    peer_send_text(&peer, "not taken");
+    peer_run(5);
+    assert_int_equal(net_send(server.conn, "goodbye", 7), NET_OK);
+    server.appetite = SIZE_MAX;
+    net_leave(server.conn);
+    peer_send_text(&peer, "too late");
+    peer_run(5);
+    assert_string_equal(peer_text(&peer), "goodbye");
+    assert_true(peer.fin);
+    peer_close(&peer);
+    peer_run(5);
+    assert_false(peer.reset);
+    assert_int_equal(net_open(), 0);
+    assert_int_equal(server.length, 0);
+    assert_int_equal(server.ended + server.closed, 0);
+}
+
+static void test_left_and_aborted(void **state)
+{
+    (void)state;
+    peer_open(&peer, PORT);
+    net_leave(server.conn);
+    net_abort(server.conn);
+    peer_run(5);
+    assert_true(peer.reset);
+    assert_int_equal(net_open(), 0);
+    assert_int_equal(server.closed, 0);
+}
+
+static void test_left_while_dialling(void **state)
+{
+    (void)state;
+    struct net_conn *c = net_dial(span_of("10.0.2.99"), 80, 60000, &handlers, NULL);
+    assert_non_null(c);
+    peer_run(5);
+    net_leave(c);
+    peer_run(5);
+    assert_int_equal(net_open(), 0);
+    assert_int_equal(server.opened + server.closed, 0);
+}
+
 static void close_it(struct net_conn *c)
 {
     net_close(c);
@@ -180,6 +230,124 @@ static void test_handler_may_abort_from_within(void **state)
     assert_true(peer.reset);
     assert_int_equal(server.closed, 1);
     assert_int_equal(server.why, NET_ABORTED);
+}
+
+// Whatever an owner does to a connection whose end it is being told has no effect: its slot is free right after, and
+// net.c once went on with it as with a live one.
+static const struct net_handlers others = {.data = data, .ended = ended, .closed = closed};
+
+static void hand_over(struct net_conn *c)
+{
+    net_hand_over(c, &others, &server);
+}
+
+static void send_on(struct net_conn *c)
+{
+    assert_int_equal(net_send(c, "x", 1), NET_CLOSED);
+    assert_int_equal(net_send_reference(c, "x", 1), NET_CLOSED);
+    assert_int_equal(net_room(c), 0);
+    assert_int_equal(net_window(c), 0);
+}
+
+static struct net_conn *dialled;
+
+static void dial_anew(struct net_conn *c)
+{
+    server.on_closed = NULL;
+    dialled = net_dial(span_of("localhost"), PORT, 1000, &handlers, NULL);
+    assert_ptr_not_equal(dialled, c); // the slot is not free yet
+    net_resume(c);
+}
+
+static void do_everything(struct net_conn *c)
+{
+    net_resume(c);
+    hand_over(c);
+    net_watch_window(c);
+    send_on(c);
+    net_close(c);
+    net_abort(c);
+    net_leave(c);
+}
+
+static void (*const last_acts[])(struct net_conn *c) = {
+    net_resume, net_watch_window, hand_over, net_leave, net_close, net_abort, send_on, do_everything, dial_anew,
+};
+
+static void test_nothing_has_an_effect_within_closed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof last_acts / sizeof last_acts[0]; i++)
+        for (int why = 0; why < 3; why++) {
+            struct peer *p = &peer;
+            memset(&server, 0, sizeof server);
+            dialled = NULL;
+            server.on_closed = last_acts[i];
+            peer_open(p, PORT);
+            peer_send_text(p, "unread");
+            if (why == 0)
+                peer_abort(p);
+            else if (why == 1)
+                net_abort(server.conn);
+            else
+                net_close(server.conn);
+            peer_run(2);
+            peer_close(p);
+            peer_run(5);
+            assert_int_equal(server.closed, 1);
+            assert_int_equal(net_open(), dialled != NULL ? 2 : 0);
+            server.appetite = SIZE_MAX;
+            struct net_conn *after = net_dial(span_of("localhost"), PORT, 1000, &handlers, NULL); // takes that slot
+            peer_run(5);
+            assert_int_equal(server.closed, 1);
+            net_abort(after);
+            if (dialled != NULL)
+                net_abort(dialled);
+            peer_run(5);
+            assert_int_equal(net_open(), 0);
+            peer_forget(p);
+        }
+}
+
+// SYN, ACK, perhaps bytes, and RST arrive in one turn: nobody hears of it, and no living client is given up for it.
+static void test_over_before_anybody_heard_of_it(void **state)
+{
+    (void)state;
+    uint32_t resets = net_counters.resets;
+    for (int with_bytes = 0; with_bytes < 2; with_bytes++) {
+        peer_knock(&peer, PORT);
+        if (with_bytes)
+            peer_send_text(&peer, "GET /");
+        peer_abort(&peer);
+        peer_run(5);
+        assert_int_equal(server.opened + server.closed + server.ended + server.refused, 0);
+        assert_int_equal(server.length, 0);
+        assert_int_equal(net_open(), 0);
+        peer_forget(&peer);
+    }
+    assert_int_equal(net_counters.resets, resets + 2);
+    per_address = 1; // nor does one over the limit
+    peer_open(&other, PORT);
+    peer_knock(&peer, PORT);
+    peer_abort(&peer);
+    peer_run(5);
+    assert_int_equal(server.opened, 1);
+    assert_int_equal(server.refused + server.closed, 0);
+    peer_abort(&other);
+}
+
+// Only its FIN has come: that one was here, and its request is answered.
+static void test_half_closed_in_its_first_turn_is_opened(void **state)
+{
+    (void)state;
+    peer_knock(&peer, PORT);
+    peer_send_text(&peer, "GET /");
+    peer_close(&peer);
+    peer_run(5);
+    assert_int_equal(server.opened, 1);
+    assert_int_equal(server.ended, 1);
+    assert_int_equal(server.length, 5);
+    net_close(server.conn);
 }
 
 /// Back-pressure ///
@@ -596,6 +764,61 @@ static void test_dial_refused(void **state)
     assert_int_equal(server.why, NET_RESET);
 }
 
+// It takes our SYN and resets at once, in one turn: the owner that dialled hears the end, and no beginning.
+static void test_dial_reset_as_it_opens(void **state)
+{
+    (void)state;
+    listener.address = 0x0a000207;
+    peer_listen(&listener, 25);
+    assert_non_null(net_dial(span_of("10.0.2.7"), 25, 1000, &handlers, NULL));
+    peer_deliver(); // SYN
+    assert_true(listener.synchronized);
+    peer_abort(&listener);
+    peer_run(5);
+    assert_int_equal(server.opened, 0);
+    assert_int_equal(server.closed, 1);
+    assert_int_equal(server.why, NET_RESET);
+    peer_forget(&listener);
+}
+
+// It is closed by its owner between lwIP's word and ours.
+static void test_dial_closed_as_it_opens(void **state)
+{
+    (void)state;
+    listener.address = 0x0a000207;
+    peer_listen(&listener, 25);
+    struct net_conn *c = net_dial(span_of("10.0.2.7"), 25, 1000, &handlers, NULL);
+    peer_deliver();
+    net_close(c);
+    peer_run(5);
+    assert_true(listener.fin);
+    peer_close(&listener);
+    peer_run(5);
+    assert_int_equal(server.opened, 0);
+    assert_int_equal(server.closed, 1);
+    peer_forget(&listener);
+}
+
+// What fails before a SYN is out is our own shortage, and nobody's reset.
+static void test_dial_without_memory_or_route(void **state)
+{
+    (void)state;
+    take_all_segments();
+    assert_non_null(net_dial(span_of("localhost"), PORT, 1000, &handlers, NULL));
+    peer_run(5);
+    give_segments_back();
+    assert_int_equal(server.closed, 1);
+    assert_int_equal(server.why, NET_NO_SLOT);
+    netif_set_down(&net_interface);
+    assert_non_null(net_dial(span_of("10.0.2.7"), 25, 1000, &handlers, NULL));
+    peer_run(5);
+    netif_set_up(&net_interface);
+    assert_int_equal(server.closed, 2);
+    assert_int_equal(server.why, NET_NO_ROUTE);
+    assert_string_equal(net_error_name(NET_NO_ROUTE), "no route");
+    assert_int_equal(server.opened, 0);
+}
+
 static void test_dial_without_dns_answer(void **state)
 {
     (void)state;
@@ -629,6 +852,94 @@ static void test_both_ends_over_loopback(void **state)
     peer_run(5);
     assert_int_equal(server.closed, 2);
     assert_int_equal(server.why, NET_OK);
+}
+
+// lwIP's own numbers for the near ends of what we dial, all of them and more, past the ports that listen among them.
+// Half of the connections are closed by the side that dialled, half by the other, so both kinds wait in TIME_WAIT.
+#define DIALS 20000
+
+static bool listens_on_loopback;
+static int loop_opened, loop_answered, loop_closed;
+
+static void loop_open(struct net_conn *c)
+{
+    loop_opened++;
+    net_send(c, "ping", 4);
+}
+
+static size_t loop_data(struct net_conn *c, const uint8_t *bytes, size_t length)
+{
+    (void)bytes;
+    loop_answered++;
+    if (loop_answered % 2 == 0)
+        net_close(c);
+    else
+        net_send(c, "bye", 3); // the other end closes upon it
+    return length;
+}
+
+static void loop_over(struct net_conn *c, enum net_error why)
+{
+    (void)c;
+    assert_int_equal(why, NET_OK);
+    loop_closed++;
+}
+
+static const struct net_handlers loop_client = {.opened = loop_open, .data = loop_data, .closed = loop_over};
+
+static size_t answer(struct net_conn *c, const uint8_t *bytes, size_t length)
+{
+    if (memcmp(bytes, "ping", 4) == 0)
+        net_send(c, "pong", 4);
+    else
+        net_close(c);
+    return length;
+}
+
+static void nothing(struct net_conn *c)
+{
+    (void)c;
+}
+
+static void loop_end(struct net_conn *c, enum net_error why)
+{
+    (void)c;
+    assert_int_equal(why, NET_OK);
+}
+
+static const struct net_handlers loop_server = {.opened = nothing, .data = answer, .closed = loop_end};
+
+static void test_every_port_of_ours_reaches_ourselves(void **state)
+{
+    (void)state;
+    static const uint16_t ports[] = {50051, 50052};
+    if (!listens_on_loopback)
+        assert_int_equal(net_listen(50051, true, &loop_server, &per_address) |
+                             net_listen(50052, true, &loop_server, &per_address),
+                         0);
+    listens_on_loopback = true;
+    loop_opened = loop_answered = loop_closed = 0;
+    for (int i = 0; i < DIALS; i++) {
+        assert_non_null(net_dial(span_of("127.0.0.1"), ports[i / 3 % 2], 1000, &loop_client, NULL));
+        peer_run(i % 7 == 0 ? 8 : 1);
+    }
+    peer_run(20);
+    assert_int_equal(loop_opened, DIALS);
+    assert_int_equal(loop_closed, DIALS);
+}
+
+// lwIP begins at a random port of its range; tcp_init() draws it, here as often as many machines start. Drawn as the
+// very last one it was followed by port 0, which is none: the first dial of that machine failed.
+static void test_the_first_port_of_ours_is_never_none(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 200000; i++) {
+        tcp_init();
+        struct tcp_pcb *pcb = tcp_new();
+        assert_int_equal(tcp_bind(pcb, IP4_ADDR_ANY, 0), ERR_OK);
+        assert_in_range(pcb->local_port, 49152, 65534);
+        tcp_close(pcb);
+    }
 }
 
 /// The look-up ///
@@ -703,6 +1014,12 @@ int main(void)
         T(test_simultaneous_close),
         T(test_out_of_memory_answers_full_and_recovers),
         T(test_room_is_told_after_memory_was_short),
+        T(test_nothing_has_an_effect_within_closed),
+        T(test_over_before_anybody_heard_of_it),
+        T(test_half_closed_in_its_first_turn_is_opened),
+        T(test_left_it_ends_by_itself),
+        T(test_left_and_aborted),
+        T(test_left_while_dialling),
         T(test_per_address_limit_says_so_and_closes),
         T(test_one_more_than_all_slots_is_reset_and_all_come_back),
         T(test_many_closes_and_reopens_through_time_wait),
@@ -710,9 +1027,14 @@ int main(void)
         T(test_dial_connects_and_talks),
         T(test_dial_deadline),
         T(test_dial_refused),
+        T(test_dial_reset_as_it_opens),
+        T(test_dial_closed_as_it_opens),
+        T(test_dial_without_memory_or_route),
         T(test_dial_without_dns_answer),
         T(test_dial_bad_names),
         T(test_both_ends_over_loopback),
+        T(test_every_port_of_ours_reaches_ourselves),
+        T(test_the_first_port_of_ours_is_never_none),
         T(test_demux_survives_shuffling),
         T(test_listen_on_a_taken_port),
     };
