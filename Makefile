@@ -40,11 +40,13 @@ compile = @mkdir -p $(@D); echo "  CC $@"; $(CC) $(1) -MD -MP -c $< -o $@
 
 include port/third_party.mk
 
-# The firmware: everything that goes to a board too. A board has no echo service.
-ECHO_SOURCE := services/echo/$(if $(filter sim,$(PROFILE)),echo,absent).c
-OUR_SOURCES := $(wildcard app/*.c port/*.c services/*.c) $(filter-out services/echo/%,$(wildcard services/*/*.c)) \
-               $(wildcard $(ECHO_SOURCE))
-OUR_OBJECTS := $(OUR_SOURCES:%.c=$(B)/%.o)
+# The firmware: everything that goes to a board too. These services are there for tests of the simulator alone; elsewhere
+# their absent.c says that they are not.
+SIM_ONLY    := echo interop
+OUR_SOURCES := $(wildcard app/*.c port/*.c services/*.c) \
+               $(filter-out $(SIM_ONLY:%=services/%/%),$(wildcard services/*/*.c)) \
+               $(foreach service,$(SIM_ONLY),services/$(service)/$(if $(filter sim,$(PROFILE)),$(service),absent).c)
+OUR_OBJECTS := $(OUR_SOURCES:%.c=$(B)/%.o) $(PROTOS:%.proto=$(B)/%.pb.o)
 FIRMWARE    := $(OUR_OBJECTS) $(THIRD_PARTY_OBJECTS)
 LIBPIPIT    := $(B)/libpipit.a
 
@@ -74,7 +76,7 @@ clean:
 $(LIBPIPIT): $(FIRMWARE)
 	@rm -f $@; echo "  AR $@"; $(AR) qcs $@ $^; printf "%s\n" $^ >$(@:.a=.objects)
 
-$(B)/%.o: %.c Makefile
+$(B)/%.o: %.c Makefile | $(PROTO_HEADERS)
 	$(call compile,$(CPPFLAGS) $(CFLAGS) $(WARNINGS))
 
 # Debian packages: the set `build` for everything, and those that PACKAGES_goal names (port/packages.sh). The stamp is

@@ -3,18 +3,27 @@
 #include "../port/net.h"
 #include "../services/echo/echo.h"
 #include "../services/gateway/gateway.h"
+#include "../services/gateway/status_client.h"
+#include "../services/gateway/verify_client.h"
 #include "../services/hub/hub.h"
+#include "../services/interop/interop.h"
+#include "../services/mail/mail.h"
+#include "../services/proto/smtp.h"
+#include "../services/proto/utf8.h"
+#include "../services/rpc/channel.h"
+#include "../services/status/nodes.h"
 #include "../services/status/status.h"
+#include "../services/users/users.h"
 #include "../services/verify/verify.h"
 #include <string.h>
 
-enum config_type { CONFIG_NUMBER, CONFIG_BOOL, CONFIG_LEVEL, CONFIG_TEXT, CONFIG_SECRET };
+enum config_type { CONFIG_NUMBER, CONFIG_BOOL, CONFIG_CHOICE, CONFIG_TEXT, CONFIG_SECRET };
 
 // What a text must look like, beside fitting and having no control characters: NULL when it does, else the end of
 // the sentence "KEY must ...".
 typedef const char *text_check(struct span value);
 
-static text_check check_address, check_prefix;
+static text_check check_address, check_prefix, check_host, check_email, check_utf8;
 
 #define UNLIMITED_MOST 1000000 // keys whose 0 means "no limit" reach at least this far
 
@@ -25,7 +34,7 @@ static text_check check_address, check_prefix;
 //     name      as it is written: OWNER.WHAT
 //     type      decides which of the next columns count
 //     number, least, most, initial    CONFIG_NUMBER and CONFIG_BOOL
-//     level, initial                  CONFIG_LEVEL
+//     number, choices, most, initial  CONFIG_CHOICE: the number is the index of its name
 //     text, size, first, check        CONFIG_TEXT and CONFIG_SECRET; `size` counts the NUL, `first` is the default
 //     help      what it does, as the rest of a sentence
 struct config_key {
@@ -35,7 +44,7 @@ struct config_key {
     uint32_t least;
     uint32_t most;
     uint32_t initial;
-    enum log_level *level;
+    const char *const *choices;
     char *text;
     size_t size;
     const char *first;
@@ -45,10 +54,17 @@ struct config_key {
 
 #define FIELD_NUMBER(FIELD, LEAST, MOST, INITIAL)                                                                      \
     .type = CONFIG_NUMBER, .number = &(FIELD), .least = (LEAST), .most = (MOST), .initial = (INITIAL)
-#define FIELD_BOOL(FIELD, INITIAL)  .type = CONFIG_BOOL, .number = &(FIELD), .most = 1, .initial = (INITIAL)
-#define FIELD_LEVEL(FIELD, INITIAL) .type = CONFIG_LEVEL, .level = &(FIELD), .most = LOG_DEBUG, .initial = (INITIAL)
+#define FIELD_BOOL(FIELD, INITIAL) .type = CONFIG_BOOL, .number = &(FIELD), .most = 1, .initial = (INITIAL)
+#define FIELD_CHOICE(FIELD, NAMES, INITIAL)                                                                            \
+    .type = CONFIG_CHOICE, .number = &(FIELD), .choices = (NAMES), .most = sizeof(NAMES) / sizeof((NAMES)[0]) - 1,     \
+    .initial = (INITIAL)
 #define FIELD_TEXT(FIELD, FIRST, CHECKED)                                                                              \
     .type = CONFIG_TEXT, .text = (FIELD), .size = sizeof(FIELD), .first = (FIRST), .check = (CHECKED)
+#define FIELD_SECRET(FIELD) .type = CONFIG_SECRET, .text = (FIELD), .size = sizeof(FIELD), .first = ""
+
+static const char *const levels[] = {"error", "warning", "info", "debug"}; // enum log_level
+static const char *const scopes[] = {"loopback", "any"};
+static const char *const tls_modes[] = {"none", "starttls", "implicit"}; // enum smtp_tls
 
 static const struct config_key keys[] = {
     {.name = "chat.rate",
@@ -75,10 +91,10 @@ static const struct config_key keys[] = {
      FIELD_TEXT(gateway_settings.names, "", NULL),
      .help = "names beside our own that the Host field may have, separated by commas"},
     {.name = "dev.echo_code",
-     FIELD_BOOL(gateway_settings.echo_code, 0),
+     FIELD_BOOL(codes_settings.echo, 0),
      .help = "1 shows verification codes in replies and on the console: for development only"},
     {.name = "net.per_address",
-     FIELD_NUMBER(gateway_settings.per_address, 0, UNLIMITED_MOST, 32),
+     FIELD_NUMBER(net_settings.per_address, 0, UNLIMITED_MOST, 32),
      .help = "connections of one address, 0 for no limit"},
     {.name = "net.address",
      FIELD_TEXT(net_settings.address, "10.0.2.15/24", check_prefix),
@@ -101,20 +117,79 @@ static const struct config_key keys[] = {
     {.name = "mail.budget",
      FIELD_NUMBER(verify_settings.budget, 0, UNLIMITED_MOST, 120),
      .help = "verification codes an hour in all, 0 for no limit"},
+    {.name = "mail.per_address",
+     FIELD_NUMBER(gateway_settings.code_rate, 0, UNLIMITED_MOST, 20),
+     .help = "verification codes an hour for one caller's address, 0 for no limit"},
+    {.name = "mail.host",
+     FIELD_TEXT(mail_settings.host, "", check_host),
+     .help = "the mail relay's name or address; empty for none"},
+    {.name = "mail.port",
+     FIELD_NUMBER(mail_settings.port, 0, 65535, 0),
+     .help = "its port; 0 for 25, 587 or 465, as mail.tls has it"},
+    {.name = "mail.tls",
+     FIELD_CHOICE(mail_settings.tls, tls_modes, SMTP_TLS_STARTTLS),
+     .help = "how the way to the relay is encrypted"},
+    {.name = "mail.user",
+     FIELD_TEXT(mail_settings.user, "", NULL),
+     .help = "the user name at the relay; empty for none"},
+    {.name = "mail.password", FIELD_SECRET(mail_settings.password), .help = "the password at the relay"},
+    {.name = "mail.from",
+     FIELD_TEXT(mail_settings.from, "", check_email),
+     .help = "the sender's address; empty for mail.user, when that is one"},
+    {.name = "mail.subject",
+     FIELD_TEXT(verify_settings.subject, "Your Pipit verification code", check_utf8),
+     .help = "the subject of a mail with a code"},
+    {.name = "mail.ca",
+     FIELD_TEXT(mail_settings.ca, "", NULL),
+     .help = "the file with the certificates to trust (PEM), such as a distribution's bundle"},
+    {.name = "mail.verify",
+     FIELD_BOOL(mail_settings.verify, 1),
+     .help = "0 takes any certificate of the relay's: whoever is on the way can read the mails and the password"},
+    {.name = "mail.insecure_auth",
+     FIELD_BOOL(mail_settings.insecure_auth, 0),
+     .help = "1 shows the password to the relay over an unencrypted connection too"},
+    {.name = "mail.timeout",
+     FIELD_NUMBER(mail_settings.timeout, 1, 600, 60),
+     .help = "seconds that the relay may take for one step"},
+    {.name = "verify.target",
+     FIELD_TEXT(verify_client_settings.target, VERIFY_CLIENT_OWN, rpc_check_target),
+     .help = "where the gate finds the verify service, HOST:PORT"},
+    {.name = "status.target",
+     FIELD_TEXT(status_client_settings.target, "127.0.0.1:50052", rpc_check_target),
+     .help = "where the gate finds the status service, HOST:PORT"},
+    {.name = "status.nodes",
+     FIELD_TEXT(status_settings.nodes, "", status_check_nodes),
+     .help =
+         "chat nodes among which logins are spread, HOST:PORT or \"this\", separated by commas; empty for this one"},
     {.name = "status.ttl",
      FIELD_NUMBER(status_settings.ttl, 60, 31536000, 86400),
      .help = "seconds that a login's token is good for"},
+    {.name = "rpc.listen",
+     FIELD_CHOICE(rpc_settings.listen_any, scopes, 0),
+     .help = "who may call the verify and the status service; any needs rpc.secret; counts from the next start"},
+    {.name = "rpc.secret",
+     FIELD_SECRET(rpc_settings.secret),
+     .help = "what callers must show with rpc.listen=any, and what the gate shows"},
+    {.name = "rpc.timeout",
+     FIELD_NUMBER(rpc_settings.timeout, 1, 600, 15),
+     .help = "seconds that the gate waits for the verify and the status service"},
+    {.name = "rpc.interop",
+     FIELD_BOOL(interop_settings.enabled, 0),
+     .help = "1 serves grpc.testing.TestService too, where it is linked"},
     {.name = "ws.ping", FIELD_NUMBER(hub_settings.ping, 1, 3600, 25), .help = "seconds between pings to a chat client"},
     {.name = "ws.stall",
      FIELD_NUMBER(hub_settings.stall, 1, 3600, 30),
      .help = "seconds that a chat client may accept nothing before it is closed"},
-    {.name = "log.level", FIELD_LEVEL(log_threshold, LOG_INFO), .help = "the least important lines that are logged"},
+    {.name = "log.level",
+     FIELD_CHOICE(log_threshold, levels, LOG_INFO),
+     .help = "the least important lines that are logged"},
 };
 
 #define KEY_COUNT    (sizeof keys / sizeof keys[0])
 #define KEY_NAME_MAX 24 // bytes of the longest name
 
-static const char *const level_names[] = {"error", "warning", "info", "debug"};
+static bool was_set[KEY_COUNT];
+static const char secret_set[] = "(set)", secret_unset[] = "(unset)";
 
 int config_find(struct span key)
 {
@@ -215,6 +290,25 @@ static const char *check_prefix(struct span value)
     return "be an IPv4 address with the length of its prefix, like 10.0.2.15/24";
 }
 
+// A colon would be the beginning of a port.
+static const char *check_host(struct span value)
+{
+    for (size_t i = 0; i < value.length; i++)
+        if (value.at[i] <= ' ' || value.at[i] > '~' || strchr(":/@[]<>\"\\", value.at[i]) != NULL)
+            return "be a name or an IPv4 address; the port is mail.port";
+    return NULL;
+}
+
+static const char *check_email(struct span value)
+{
+    return value.length == 0 || users_check_email(value) == NULL ? NULL : "be an email address, or empty";
+}
+
+static const char *check_utf8(struct span value)
+{
+    return utf8_valid(value) ? NULL : "be UTF-8";
+}
+
 static bool has_control_bytes(struct span s)
 {
     for (size_t i = 0; i < s.length; i++)
@@ -245,19 +339,31 @@ static bool set_bool(const struct config_key *key, struct span value, struct tex
     return true;
 }
 
-static bool set_level(const struct config_key *key, struct span value, struct text *why)
+// "error, warning, info or debug"
+static void list_choices(const struct config_key *key, struct text *out)
+{
+    for (uint32_t i = 0; i <= key->most; i++) {
+        if (i > 0)
+            text_string(out, i == key->most ? " or " : ", ");
+        text_string(out, key->choices[i]);
+    }
+}
+
+static bool set_choice(const struct config_key *key, struct span value, struct text *why)
 {
     uint64_t number;
     bool known = span_number(value, key->most, &number);
     for (uint32_t i = 0; !known && i <= key->most; i++) {
         number = i;
-        known = span_equal_nocase(value, span_of(level_names[i]));
+        known = span_equal_nocase(value, span_of(key->choices[i]));
     }
     if (!known) {
-        text_format(why, "%s must be error, warning, info or debug (or their numbers, 0 to 3).", key->name);
+        text_format(why, "%s must be ", key->name);
+        list_choices(key, why);
+        text_format(why, " (or their numbers, 0 to %u).", (unsigned)key->most);
         return false;
     }
-    *key->level = (enum log_level)number;
+    *key->number = (uint32_t)number;
     return true;
 }
 
@@ -282,24 +388,51 @@ static bool set_text(const struct config_key *key, struct span value, struct tex
     return true;
 }
 
-bool config_set(struct span name, struct span value, struct text *why)
+// What config_show() writes in a secret's place can be read again: it leaves the secret as it is, or takes it away.
+static bool set_secret(const struct config_key *key, struct span value, struct text *why)
 {
-    int index = config_find(name);
-    if (index < 0)
-        return refuse_key(name, why);
-    const struct config_key *key = &keys[index];
+    if (span_equal(value, span_of(secret_set)))
+        return true;
+    return set_text(key, span_equal(value, span_of(secret_unset)) ? (struct span){NULL, 0} : value, why);
+}
+
+static bool set_value(const struct config_key *key, struct span value, struct text *why)
+{
     switch (key->type) {
     case CONFIG_NUMBER:
         return set_number(key, value, why);
     case CONFIG_BOOL:
         return set_bool(key, value, why);
-    case CONFIG_LEVEL:
-        return set_level(key, value, why);
-    case CONFIG_TEXT:
+    case CONFIG_CHOICE:
+        return set_choice(key, value, why);
     case CONFIG_SECRET:
+        return set_secret(key, value, why);
+    case CONFIG_TEXT:
         break;
     }
     return set_text(key, value, why);
+}
+
+bool config_set(struct span name, struct span value, struct text *why)
+{
+    int index = config_find(name);
+    if (index < 0)
+        return refuse_key(name, why);
+    bool good = set_value(&keys[index], value, why);
+    was_set[index] |= good;
+    return good;
+}
+
+bool config_preset(struct span name, struct span value, struct text *why)
+{
+    int index = config_find(name);
+    return index < 0 ? refuse_key(name, why) : set_value(&keys[index], value, why);
+}
+
+bool config_was_set(struct span name)
+{
+    int index = config_find(name);
+    return index >= 0 && was_set[index];
 }
 
 /// Defaults ///
@@ -309,10 +442,8 @@ static void set_default(const struct config_key *key)
     switch (key->type) {
     case CONFIG_NUMBER:
     case CONFIG_BOOL:
+    case CONFIG_CHOICE:
         *key->number = key->initial;
-        break;
-    case CONFIG_LEVEL:
-        *key->level = (enum log_level)key->initial;
         break;
     case CONFIG_TEXT:
     case CONFIG_SECRET:
@@ -322,10 +453,22 @@ static void set_default(const struct config_key *key)
     }
 }
 
+static bool has_default(const struct config_key *key)
+{
+    return key->text != NULL ? strcmp(key->text, key->first) == 0 : *key->number == key->initial;
+}
+
+bool config_is_default(struct span name)
+{
+    int index = config_find(name);
+    return index >= 0 && has_default(&keys[index]);
+}
+
 void config_defaults(void)
 {
     for (size_t i = 0; i < KEY_COUNT; i++)
         set_default(&keys[i]);
+    memset(was_set, 0, sizeof was_set);
 }
 
 bool config_unset(struct span key)
@@ -379,14 +522,14 @@ bool config_show(size_t index, struct text *out)
     case CONFIG_BOOL:
         text_format(out, "%u", (unsigned)*key->number);
         break;
-    case CONFIG_LEVEL:
-        text_string(out, level_names[*key->level]);
+    case CONFIG_CHOICE:
+        text_string(out, key->choices[*key->number]);
         break;
     case CONFIG_TEXT:
         text_string(out, key->text);
         break;
     case CONFIG_SECRET:
-        text_string(out, key->text[0] != '\0' ? "(set)" : "(unset)");
+        text_string(out, key->text[0] != '\0' ? secret_set : secret_unset);
         break;
     }
     return true;
@@ -405,8 +548,9 @@ bool config_help(size_t index, struct text *out)
     case CONFIG_BOOL:
         text_format(out, "0 or 1, default %u", (unsigned)key->initial);
         break;
-    case CONFIG_LEVEL:
-        text_format(out, "error, warning, info or debug, default %s", level_names[key->initial]);
+    case CONFIG_CHOICE:
+        list_choices(key, out);
+        text_format(out, ", default %s", key->choices[key->initial]);
         break;
     case CONFIG_TEXT:
         text_format(out, "text, default %s", key->first[0] != '\0' ? key->first : "empty");

@@ -15,11 +15,21 @@ bool config_set(struct span key, struct span value, struct text *why);
 // Sets one key back to its default. False when there is no such key.
 bool config_unset(struct span key);
 
+// The same for a machine's own defaults: config_was_set() does not see it.
+bool config_preset(struct span key, struct span value, struct text *why);
+
+// True when config_set() or config_read() has set the key since config_defaults(), to whatever value.
+bool config_was_set(struct span key);
+
+// True when the key has its default value.
+bool config_is_default(struct span key);
+
 // Reads "key = value" lines; empty lines and those that begin with '#' are skipped. On failure `why` says what is wrong
 // in which line, and lines before it stay set.
 bool config_read(struct span file, struct text *why);
 
-// Writes "key = value" for key number `index`; false behind the last one. Secrets show as "(set)" or "(unset)".
+// Writes "key = value" for key number `index`; false behind the last one. Secrets show as "(set)" or "(unset)", which
+// config_set() takes for "as it is" and for an empty one.
 bool config_show(size_t index, struct text *out);
 
 // Writes the line of help for key number `index`: name, range, default, meaning.

@@ -4,11 +4,15 @@
 #include "../port/pool.h"
 #include "../port/port.h"
 #include "../services/gateway/gateway.h"
+#include "../services/gateway/verify_client.h"
 #include "../services/hub/hub.h"
+#include "../services/mail/mail.h"
 #include "../services/service.h"
 #include "../services/users/users.h"
+#include "../services/verify/codes.h"
 #include "config.h"
 #include "main.h"
+#include <mbedtls/platform_util.h>
 
 #define LINE_MAX_BYTES 320 // the longest key and value fit
 
@@ -88,6 +92,31 @@ static void command_say(struct span text)
         hub_say(text);
 }
 
+static void command_mail(struct span rest)
+{
+    struct span word = span_cut(&rest, ' ');
+    struct span address = span_trim(rest);
+    const char *wrong = users_check_email(address);
+    if (!span_equal_nocase(word, span_of("test")) || address.length == 0)
+        say("Say it as: mail test ADDRESS");
+    else if (wrong != NULL)
+        say("%s", wrong);
+    else if (!mail_configured())
+        say("No mail relay is configured; set mail.host first.");
+    else if (!mail_test(address))
+        say("A test is under way, or too many mails wait; try again in a moment.");
+}
+
+// Development mode that nobody has asked for is there because nobody mails codes. Now somebody does.
+static void leave_development_mode(void)
+{
+    if (codes_settings.echo == 0 || config_was_set(span_of("dev.echo_code")) ||
+        (config_is_default(span_of("mail.host")) && config_is_default(span_of("verify.target"))))
+        return;
+    codes_settings.echo = 0;
+    say("Development mode is off: codes are mailed and not shown.");
+}
+
 static void command_set(struct span rest)
 {
     char buffer[200];
@@ -95,6 +124,7 @@ static void command_set(struct span rest)
     struct span key = span_cut(&rest, ' ');
     if (!config_set(key, span_trim(rest), &why))
         say("%s", text_end(&why));
+    leave_development_mode();
 }
 
 static void show_key(size_t index)
@@ -148,6 +178,7 @@ static const struct {
     {"who", command_who, "names online"},
     {"kick", command_kick, "kick NAME: end somebody's connection"},
     {"say", command_say, "say TEXT: a line from the house to all"},
+    {"mail", command_mail, "mail test ADDRESS: send a mail and show the conversation with the relay"},
     {"get", command_get, "get KEY: one setting"},
     {"set", command_set, "set KEY VALUE: change a setting"},
     {"unset", command_unset, "unset KEY: back to the default"},
@@ -186,6 +217,7 @@ static void typed_byte(char byte)
             say("That line is too long; nothing was done.");
         else
             run((struct span){line, line_length});
+        mbedtls_platform_zeroize(line, sizeof line); // it may have set a password
         line_length = 0;
     } else if ((byte == '\b' || byte == 127) && line_length > 0) {
         line_length--;
@@ -194,12 +226,21 @@ static void typed_byte(char byte)
     }
 }
 
+// Who can be sent no code can't register.
+static bool nobody_can_register(void)
+{
+    bool own = span_equal(span_of(verify_client_settings.target), span_of(VERIFY_CLIENT_OWN));
+    return own && !mail_configured() && codes_settings.echo == 0;
+}
+
 void shell_start(void)
 {
     say("Pipit %s. Type help for the console's commands.", PIPIT_VERSION);
-    if (gateway_settings.echo_code != 0)
+    if (codes_settings.echo != 0)
         say("DEVELOPMENT MODE: verification codes are shown here and in replies. Never put such a device on a "
             "network.");
+    else if (nobody_can_register())
+        say("No mail relay is configured, so nobody can register; set mail.host, or dev.echo_code for development.");
 }
 
 void shell_step(void)

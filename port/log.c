@@ -2,13 +2,13 @@
 #include "port.h"
 #include "text.h"
 
-enum log_level log_threshold = LOG_INFO;
+uint32_t log_threshold = LOG_INFO;
 
 static const char *const level_names[] = {"error", "warn ", "info ", "debug"};
 
 void log_line(enum log_level level, const char *module, const char *format, ...)
 {
-    if (level > log_threshold)
+    if ((uint32_t)level > log_threshold)
         return;
     char line[LOG_LINE];
     struct text t = text_in(line, sizeof line - 1);

@@ -5,12 +5,14 @@
 #ifndef PIPIT_LOG_H
 #define PIPIT_LOG_H
 
+#include <stdint.h>
+
 #define LOG_LINE 200
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
-// Lines above this level are dropped. LOG_INFO from the start.
-extern enum log_level log_threshold;
+// An enum log_level; lines above it are dropped. LOG_INFO from the start.
+extern uint32_t log_threshold;
 
 // `format` as text_format() has it, without a line end.
 void log_line(enum log_level level, const char *module, const char *format, ...) __attribute__((format(printf, 3, 4)));

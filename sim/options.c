@@ -182,10 +182,11 @@ static bool take_config(struct options *o, const char *value, struct text *why)
     if (length == sizeof file)
         return file_failed(value, "a configuration has less than 64 KB", why);
     text_format(why, "--config %s: ", value);
-    if (!config_read((struct span){file, (size_t)length}, why))
-        return false;
-    why->length = 0;
-    return true;
+    bool good = config_read((struct span){file, (size_t)length}, why);
+    explicit_bzero(file, sizeof file); // it may hold passwords
+    if (good)
+        why->length = 0;
+    return good;
 }
 
 /// The table ///
@@ -313,17 +314,31 @@ static void set_network(const struct options *o)
     setting_write(s->dns, sizeof s->dns, tap ? o->dns : "10.0.2.3");
 }
 
+// Development mode is on where nobody mails codes: without a relay of our own, and without another verify service,
+// which has one of its own. Unless somebody has said what it shall be.
+static bool decide_development_mode(struct text *why)
+{
+    if (config_was_set(span_of("dev.echo_code")) || !config_is_default(span_of("mail.host")) ||
+        !config_is_default(span_of("verify.target")))
+        return true;
+    return config_preset(span_of("dev.echo_code"), span_of("1"), why);
+}
+
+// What the distribution trusts.
+#define BUNDLE "/etc/ssl/certs/ca-certificates.crt"
+
 static bool set_defaults(struct options *o, struct text *why)
 {
     set_network(o);
-    if (!config_set(span_of("dev.echo_code"), span_of("1"), why))
+    if (access(BUNDLE, R_OK) == 0 && !config_preset(span_of("mail.ca"), span_of(BUNDLE), why))
         return false;
     if (o->tap != NULL)
         return true;
     if (o->forward_count == 0)
         o->forwards[o->forward_count++] = (struct forward){LOOPBACK, 8080, 80};
     // Behind libslirp every client shows as the gateway.
-    return config_set(span_of("net.per_address"), span_of("0"), why);
+    return config_preset(span_of("net.per_address"), span_of("0"), why) &&
+           config_preset(span_of("mail.per_address"), span_of("0"), why);
 }
 
 bool options_read(int argc, char **argv, struct options *options, struct text *why)
@@ -331,7 +346,7 @@ bool options_read(int argc, char **argv, struct options *options, struct text *w
     *options = (struct options){0};
     return walk(argc, argv, PHASE_MACHINE, options, why) && check_together(options, why) &&
            set_defaults(options, why) && walk(argc, argv, PHASE_FILES, options, why) &&
-           walk(argc, argv, PHASE_KEYS, options, why);
+           walk(argc, argv, PHASE_KEYS, options, why) && decide_development_mode(why);
 }
 
 /// Help ///
@@ -353,9 +368,10 @@ void options_help(void (*write)(const char *bytes, size_t length))
 {
     static const char head[] = "Usage: pipit [OPTION]...\n\n";
     static const char keys[] = "\nKeys of --set and --config:\n\n";
-    static const char ours[] =
-        "\nThe simulator itself starts with dev.echo_code=1, since it has no mail relay, and without --tap with\n"
-        "net.per_address=0, since all callers share one address there.\n";
+    static const char ours[] = "\nDefaults of the simulator's own: dev.echo_code=1 when neither mail.host nor "
+                               "verify.target is set, since nobody\n"
+                               "could mail a code then; mail.ca=" BUNDLE " where that is there; and without --tap\n"
+                               "net.per_address=0 and mail.per_address=0, since all callers share one address then.\n";
     char buffer[512];
     write(head, sizeof head - 1);
     for (size_t i = 0; i < ROWS; i++) {

@@ -10,6 +10,13 @@ from collections import namedtuple
 Variable = namedtuple("Variable", "owner name size each slots")
 SMALL = 128  # bytes; smaller variables of an owner are one row
 ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/local/bin:/usr/bin:/bin"}
+# What one of a thing takes when it is spread over several variables: a slot of the first names the number of slots, and
+# each of the others gives a slot, or that part of itself.
+SUMS = (
+    ("an HTTP/2 connection of the gRPC server, with its streams", ("rpc_connections", "rpc_streams")),
+    ("an HTTP/2 connection of the gate's, with its streams", ("channels", "channel_streams")),
+    ("a mail session with TLS", ("mail_sessions", "tls_sessions", "tls_arena")),
+)
 SECTION = re.compile(r"^\s*\[\s*(\d+)\]\s+(\S+)\s+(PROGBITS|NOBITS)\s+\S+\s+\S+\s+([0-9a-f]+)\s+\S+\s+(\S+)")
 SYMBOL = re.compile(r"^\s*\d+:\s+([0-9a-f]+)\s+(\d+|0x[0-9a-f]+)\s+(OBJECT|TLS)\s+\S+\s+\S+\s+(\d+|COM)\s+(\S+)")
 ENTRY = re.compile(r"^ <(\d+)><([0-9a-f]+)>: Abbrev Number: \d+ \((\w+)\)")
@@ -164,6 +171,16 @@ def shown_rows(variables):
             yield owner, f"({len(rest)} small)", "", "", sum(rest)
 
 
+def print_sums(variables):
+    sizes = {shown_name(v.name): v for v in variables}
+    for what, names in SUMS:
+        if not any(name in sizes for name in names):
+            continue
+        slots = sizes[names[0]].slots
+        total = sum(sizes[name].size for name in names) // slots
+        print(f"{what:<70} {total:>9}  = " + " + ".join(f"{sizes[name].size // slots} {name}" for name in names))
+
+
 def main(build):
     with open(build + "/libpipit.objects", encoding="utf-8") as file:
         objects = file.read().split()
@@ -179,6 +196,7 @@ def main(build):
     for owner, what, each, slots, size in rows:
         print(f"{owner:<32} {what:<28} {each:>9} {slots:>7} {size:>10}")
     print(f"{'':<32} {'all':<28} {'':>9} {'':>7} {total:>10}")
+    print_sums(variables)
     for path, section, size in unowned:
         print(f"{path}: {size} bytes of {section} belong to no variable")
     shown = sum(row[4] for row in rows)

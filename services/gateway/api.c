@@ -9,16 +9,21 @@
 #include "bearer.h"
 #include "gateway.h"
 #include "guard.h"
+#include "rate.h"
 #include "status_client.h"
 #include "verify_client.h"
 #include <string.h>
 
 static struct codes codes;
+static struct rate mails = {.window_ms = 3600000};
 
 #define BUSY_RETRY_AFTER 1 // seconds
 
-static const char no_mail[] = "No mail relay is configured, so the code could not be sent (step: connect).";
+static const char too_many_codes[] = "Too many codes are under way; ask again in a few minutes.";
 static const char busy[] = "Too many requests are being worked on; try again in a moment.";
+
+static const char too_many_mails_of_one[] =
+    "Too many codes were asked for from this address; ask again after retry_after seconds.";
 
 /// Steps ///
 
@@ -61,6 +66,7 @@ bool api_abandon(struct http_exchange *x)
 void api_reset(void)
 {
     memset(&codes, 0, sizeof codes);
+    rate_reset(&mails);
 }
 
 // Notes the call that `step` waits for. A call that could not be made (NULL) is answered with 1011.
@@ -76,28 +82,31 @@ static bool started(struct http_exchange *x, enum api_step step, const void *cal
 
 /// get_verifycode ///
 
-static void code_failed(struct http_exchange *x, enum api_error error, const char *message, uint32_t retry_after)
+static void code_failed(struct http_exchange *x, enum api_error error, struct span message, uint32_t retry_after)
 {
     codes_withdraw(&codes, api_kept_email(x), port_now_ms());
-    api_fail(x, error, message, retry_after);
+    api_fail_saying(x, error, message, retry_after);
+}
+
+// Development mode: whoever asks is told, without a mail.
+static void show_code(struct text *t, struct span email, struct span code)
+{
+    log_line(LOG_WARNING, "api", "code for %.*s is %.*s (development mode)", (int)email.length, email.at,
+             (int)code.length, code.at);
+    api_string(t, "code", code);
 }
 
 static void code_made(struct http_exchange *x, struct span code)
 {
     struct span email = api_kept_email(x);
-    if (gateway_settings.echo_code == 0) {
-        code_failed(x, API_NOT_DELIVERED, no_mail, 0);
-        return;
-    }
     if (codes_put(&codes, email, code, port_now_ms()) != CODES_OK) {
-        code_failed(x, API_INTERNAL, "Too many codes are under way; ask again in a few minutes.", 0);
+        code_failed(x, API_INTERNAL, span_of(too_many_codes), 0);
         return;
     }
-    log_line(LOG_WARNING, "api", "code for %.*s is %.*s (development mode)", (int)email.length, email.at,
-             (int)code.length, code.at);
     struct text t = api_begin(x, API_OK);
     api_string(&t, "email", email);
-    api_string(&t, "code", code);
+    if (codes_settings.echo != 0)
+        show_code(&t, email, code);
     api_send(x, &t);
 }
 
@@ -105,29 +114,28 @@ static void on_code(void *context, const struct verify_reply *reply)
 {
     struct http_exchange *x = context;
     set_step(x, API_IDLE);
-    switch (reply->error) {
-    case VERIFY_OK:
-        code_made(x, (struct span){reply->code, sizeof reply->code});
-        break;
-    case VERIFY_NOT_DELIVERED:
-        code_failed(x, API_NOT_DELIVERED, "The verify service could not be reached, or could not send the mail.", 0);
-        break;
-    case VERIFY_BAD_EMAIL:
-        code_failed(x, API_BAD_FIELD, "The email was refused by the verify service.", 0);
-        break;
-    case VERIFY_TOO_MANY:
-        code_failed(x, API_TOO_MANY, "Too many codes were asked for; ask again after retry_after seconds.",
-                    reply->retry_after);
-        break;
-    case VERIFY_INTERNAL:
-        code_failed(x, API_INTERNAL, "The verify service could not make a code.", 0);
-        break;
-    }
+    if (reply->error == API_OK)
+        code_made(x, reply->code);
+    else
+        code_failed(x, reply->error, reply->message, reply->retry_after);
+}
+
+// A mail takes seconds, and who only wants to log in shall not wait for it: one exchange is left for them.
+static bool too_many_mails(void)
+{
+    uint32_t at = 0, verifying = 0;
+    for (const struct http_exchange *x = http_exchange_walk(&at); x != NULL; x = http_exchange_walk(&at))
+        verifying += x->work.step == API_VERIFYING;
+    return verifying >= HTTP_EXCHANGES - 1;
 }
 
 static void ask_for_code(struct http_exchange *x)
 {
     struct span email = api_kept_email(x);
+    if (too_many_mails()) {
+        code_failed(x, API_TOO_MANY, span_of(busy), BUSY_RETRY_AFTER);
+        return;
+    }
     x->work.call.verify = verify_client_get_code(email, on_code, x);
     if (x->work.call.verify == NULL)
         codes_withdraw(&codes, email, port_now_ms());
@@ -142,20 +150,20 @@ void api_get_code(struct http_connection *h)
     if (!api_read_form(x, API_EMAIL, &form))
         return;
     api_keep(x, (struct span){0}, form.email);
-    if (gateway_settings.echo_code == 0) {
-        api_fail(x, API_NOT_DELIVERED, no_mail, 0);
-        return;
-    }
+    uint32_t caller = net_peer_address(h->net);
     switch (codes_ask(&codes, form.email, port_now_ms(), &retry_after)) {
     case CODES_OK:
-        ask_for_code(x);
+        if (rate_allow(&mails, caller, gateway_settings.code_rate, port_now_ms(), &retry_after))
+            ask_for_code(x);
+        else
+            code_failed(x, API_TOO_MANY, span_of(too_many_mails_of_one), retry_after);
         break;
     case CODES_TOO_SOON:
         api_fail(x, API_TOO_MANY, "A code was asked for a moment ago; ask again after retry_after seconds.",
                  retry_after);
         break;
     default:
-        api_fail(x, API_INTERNAL, "Too many codes are under way; ask again in a few minutes.", 0);
+        api_fail(x, API_INTERNAL, too_many_codes, 0);
         break;
     }
 }
@@ -174,20 +182,25 @@ static bool claimed(struct span email)
     return false;
 }
 
+static bool refuse_code(struct http_exchange *x, enum api_error error, const char *message)
+{
+    api_forget(x);
+    api_fail(x, error, message, 0);
+    return false;
+}
+
 static bool code_good(struct http_exchange *x, const struct api_form *form)
 {
     switch (codes_check(&codes, form->email, form->code, port_now_ms())) {
     case CODES_OK:
         if (!claimed(form->email))
             return true;
-        api_fail(x, API_CODE_GONE, "The code is being used by another request.", 0);
-        return false;
+        return refuse_code(x, API_CODE_GONE, "The code is being used by another request.");
     case CODES_WRONG:
-        api_fail(x, API_CODE_WRONG, "The code does not match.", 0);
-        return false;
+        return refuse_code(x, API_CODE_WRONG, "The code does not match.");
     default:
-        api_fail(x, API_CODE_GONE, "The code has expired, was used up, or was never asked for; ask for a new one.", 0);
-        return false;
+        return refuse_code(x, API_CODE_GONE,
+                           "The code has expired, was used up, or was never asked for; ask for a new one.");
     }
 }
 
@@ -259,12 +272,12 @@ static void put_token(struct text *t, uint32_t uid, struct span token)
     text_format(t, ",\"token\":\"%u.%.*s\"", uid, (int)token.length, token.at);
 }
 
-static void on_node(void *context, enum status_error error, const struct status_node *node)
+static void on_node(void *context, const struct status_reply *reply)
 {
     struct http_exchange *x = context;
     set_step(x, API_IDLE);
-    if (error != STATUS_OK) {
-        api_fail(x, API_INTERNAL, "The status service could not give out a token.", 0);
+    if (reply->error != API_OK) {
+        api_fail_saying(x, API_INTERNAL, reply->message, 0);
         return;
     }
     struct text t = api_begin(x, API_OK);
@@ -272,12 +285,12 @@ static void on_node(void *context, enum status_error error, const struct status_
     api_string(&t, "user", api_kept_user(x));
     api_string(&t, "email", api_kept_email(x));
     api_string(&t, "message", span_of("login success"));
-    put_token(&t, x->work.uid, (struct span){node->token, sizeof node->token});
-    if (node->host[0] == '\0') {
+    put_token(&t, x->work.uid, reply->token);
+    if (reply->host.length == 0) {
         put_own_address(x->connection, &t);
     } else {
-        api_string(&t, "host", span_of(node->host));
-        api_string(&t, "port", span_of(node->port));
+        api_string(&t, "host", reply->host);
+        api_string(&t, "port", reply->port);
     }
     api_send(x, &t);
 }
@@ -323,14 +336,14 @@ static const char tokens_left[] =
     "The password was changed, but older logins could not be ended and stay good until they expire.";
 
 // The password is changed already: saying 1009 ("nothing was changed") would be wrong.
-static void on_sessions_ended(void *context, enum status_error error, const struct status_node *node)
+static void on_sessions_ended(void *context, const struct status_reply *reply)
 {
     struct http_exchange *x = context;
-    (void)node;
     set_step(x, API_IDLE);
-    if (error != STATUS_OK)
-        log_line(LOG_WARNING, "api", "the tokens of uid %u could not be ended", x->work.uid);
-    reset_done(x, error == STATUS_OK ? "reset success" : tokens_left);
+    if (reply->error != API_OK)
+        log_line(LOG_WARNING, "api", "the tokens of uid %u could not be ended: %.*s", x->work.uid,
+                 (int)reply->message.length, reply->message.at);
+    reset_done(x, reply->error == API_OK ? "reset success" : tokens_left);
 }
 
 static void on_reset(void *context, enum users_error result, const struct users_account *account)
@@ -346,7 +359,7 @@ static void on_reset(void *context, enum users_error result, const struct users_
     hub_close_account(account->uid, WS_POLICY_VIOLATION, "The password was changed; log in again.");
     x->work.call.status = status_client_logout(account->uid, (struct span){0}, on_sessions_ended, x);
     if (x->work.call.status == NULL)
-        on_sessions_ended(x, STATUS_INTERNAL, NULL);
+        on_sessions_ended(x, &(struct status_reply){.error = API_TOO_MANY, .message = span_of(busy)});
     else
         set_step(x, API_ENDING_SESSIONS);
 }
@@ -365,21 +378,21 @@ void api_reset_password(struct http_connection *h)
 
 /// Tokens, and logout ///
 
-static void on_token_checked(void *context, enum status_error error, const struct status_node *node)
+static void on_token_checked(void *context, const struct status_reply *reply)
 {
     struct http_exchange *x = context;
-    (void)node;
     set_step(x, API_IDLE);
-    x->work.checked(x, error);
+    x->work.checked(x, reply);
 }
 
 enum api_error api_check_token(struct http_exchange *x, struct span text,
-                               void (*checked)(struct http_exchange *x, enum status_error error))
+                               void (*checked)(struct http_exchange *x, const struct status_reply *reply))
 {
     struct span token;
     if (!bearer_parse(text, &x->work.uid, &token))
         return API_BAD_TOKEN;
-    memcpy(x->work.token, token.at, sizeof x->work.token);
+    x->work.token_length = (uint8_t)token.length;
+    memcpy(x->work.token, token.at, token.length);
     x->work.checked = checked;
     x->work.call.status = status_client_login(x->work.uid, token, on_token_checked, x);
     if (x->work.call.status == NULL)
@@ -390,27 +403,25 @@ enum api_error api_check_token(struct http_exchange *x, struct span text,
 
 static const char bad_token[] = "The token is invalid or has expired; log in again.";
 
-static void on_logged_out(void *context, enum status_error error, const struct status_node *node)
+static void on_logged_out(void *context, const struct status_reply *reply)
 {
     struct http_exchange *x = context;
-    (void)node;
     set_step(x, API_IDLE);
-    if (error != STATUS_OK) {
-        api_fail(x, API_INTERNAL, "The status service could not end the session.", 0);
+    if (reply->error != API_OK) {
+        api_fail_saying(x, reply->error, reply->message, 0);
         return;
     }
     struct text t = api_begin(x, API_OK);
     api_send(x, &t);
 }
 
-static void logout_checked(struct http_exchange *x, enum status_error error)
+static void logout_checked(struct http_exchange *x, const struct status_reply *reply)
 {
-    if (error != STATUS_OK) {
-        bool bad = error == STATUS_BAD_TOKEN;
-        api_fail(x, bad ? API_BAD_TOKEN : API_INTERNAL, bad ? bad_token : "The status service could not be asked.", 0);
+    if (reply->error != API_OK) {
+        api_fail_saying(x, reply->error, reply->message, 0);
         return;
     }
-    struct span token = {x->work.token, sizeof x->work.token};
+    struct span token = {x->work.token, x->work.token_length};
     x->work.call.status = status_client_logout(x->work.uid, token, on_logged_out, x);
     started(x, API_ENDING_SESSIONS, x->work.call.status);
 }

@@ -11,25 +11,11 @@
 
 #include "../../app/limits.h"
 #include "../../port/span.h"
-#include "../status/status.h"
+#include "../proto/api_error.h"
+#include "status_client.h"
 
 struct http_connection;
 struct http_exchange;
-
-enum api_error {
-    API_OK = 0,
-    API_BAD_JSON = 1001,
-    API_NOT_DELIVERED = 1002,
-    API_BAD_FIELD = 1003,
-    API_CODE_GONE = 1004,
-    API_CODE_WRONG = 1005,
-    API_TAKEN = 1006,
-    API_UNKNOWN_USER = 1007,
-    API_WRONG_PASSWORD = 1008,
-    API_INTERNAL = 1009,
-    API_BAD_TOKEN = 1010,
-    API_TOO_MANY = 1011,
-};
 
 enum api_step {
     API_IDLE,
@@ -48,20 +34,21 @@ struct api_work {
         struct users_job *users;
         struct verify_call *verify;
         struct status_call *status;
-    } call;                                                            // the one that `step` names
-    void (*checked)(struct http_exchange *x, enum status_error error); // who asked for API_CHECKING_TOKEN
+    } call;                                                                     // the one that `step` names
+    void (*checked)(struct http_exchange *x, const struct status_reply *reply); // who asked for API_CHECKING_TOKEN
     uint32_t uid;
     uint8_t user_length;
     uint8_t email_length;
+    uint8_t token_length;
     char user[NAME_MAX_BYTES];
     char email[EMAIL_MAX_BYTES];
-    char token[STATUS_TOKEN_BYTES];
+    char token[TOKEN_MAX_BYTES];
 };
 
 // Asks the status service whether "UID.TOKEN" is good; `checked` is told in a later turn, with the uid in x->work.uid.
 // API_BAD_TOKEN or API_TOO_MANY at once, and then no later call.
 enum api_error api_check_token(struct http_exchange *x, struct span text,
-                               void (*checked)(struct http_exchange *x, enum status_error error));
+                               void (*checked)(struct http_exchange *x, const struct status_reply *reply));
 
 // Handlers for the table of routes.
 void api_get_code(struct http_connection *h);

@@ -38,13 +38,18 @@ void api_send(struct http_exchange *x, struct text *t)
     http_reply_json(x, t);
 }
 
-void api_fail(struct http_exchange *x, enum api_error error, const char *message, uint32_t retry_after)
+void api_fail_saying(struct http_exchange *x, enum api_error error, struct span message, uint32_t retry_after)
 {
     struct text t = api_begin(x, error);
-    api_string(&t, "message", span_of(message));
+    api_string(&t, "message", message);
     if (retry_after > 0)
         api_number(&t, "retry_after", retry_after);
     api_send(x, &t);
+}
+
+void api_fail(struct http_exchange *x, enum api_error error, const char *message, uint32_t retry_after)
+{
+    api_fail_saying(x, error, span_of(message), retry_after);
 }
 
 /// Requests ///

@@ -44,4 +44,7 @@ void api_send(struct http_exchange *x, struct text *t);
 // A whole reply that says no; `retry_after` in seconds, 0 for none.
 void api_fail(struct http_exchange *x, enum api_error error, const char *message, uint32_t retry_after);
 
+// The same with a sentence of somebody else's, in valid UTF-8.
+void api_fail_saying(struct http_exchange *x, enum api_error error, struct span message, uint32_t retry_after);
+
 #endif

@@ -1,5 +1,19 @@
 #include "bearer.h"
-#include "../status/status.h"
+#include <string.h>
+
+static bool is_token_byte(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c != '\0' && strchr("-._~+/=", c) != NULL);
+}
+
+bool bearer_is_token(struct span token)
+{
+    for (size_t i = 0; i < token.length; i++)
+        if (!is_token_byte(token.at[i]))
+            return false;
+    return token.length > 0 && token.length <= TOKEN_MAX_BYTES;
+}
 
 bool bearer_parse(struct span text, uint32_t *uid, struct span *token)
 {
@@ -7,13 +21,8 @@ bool bearer_parse(struct span text, uint32_t *uid, struct span *token)
     struct span rest = text;
     struct span first = span_cut(&rest, '.');
     // The uid is an int32 in message.proto. It counts from 1, and a token has one spelling: no zero leads it.
-    if (!span_number(first, INT32_MAX, &number) || first.at[0] == '0' || rest.length != STATUS_TOKEN_BYTES)
+    if (!span_number(first, INT32_MAX, &number) || first.at[0] == '0' || !bearer_is_token(rest))
         return false;
-    for (size_t i = 0; i < rest.length; i++) {
-        char c = rest.at[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return false;
-    }
     *uid = (uint32_t)number;
     *token = rest;
     return true;

@@ -1,12 +1,18 @@
-// The token that clients carry: "UID.TOKEN", a decimal uid and the status service's 32 hexadecimal digits, because
-// StatusService.Login asks for both.
+// The token that clients carry: "UID.TOKEN", a decimal uid and the status service's token (ours gives 32 hexadecimal
+// digits, others what they like), because StatusService.Login asks for both.
 #ifndef PIPIT_BEARER_H
 #define PIPIT_BEARER_H
 
+#include "../../app/limits.h"
 #include "../../port/span.h"
 
-// Takes "UID.TOKEN" apart; `token` points into `text`. False when it can be no token of ours.
+#define BEARER_TEXT (10 + 1 + TOKEN_MAX_BYTES) // bytes of the longest
+
+// Takes "UID.TOKEN" apart; `token` points into `text`. False when it can be no token that we have given out.
 bool bearer_parse(struct span text, uint32_t *uid, struct span *token);
+
+// 1 to TOKEN_MAX_BYTES letters, digits and -._~+/= (RFC 6750 section 2.1, with = anywhere).
+bool bearer_is_token(struct span token);
 
 // What stands behind "Bearer " in an Authorization field (RFC 6750 section 2.1); false for any other scheme.
 bool bearer_field(struct span authorization, struct span *text);

@@ -7,8 +7,8 @@
 
 struct gateway_settings gateway_settings = {
     .port = 80,
-    .per_address = 32,
     .api_rate = 300,
+    .code_rate = 20,
     .guests = 1,
     .header_timeout = 10,
     .body_timeout = 20,

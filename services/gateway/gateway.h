@@ -16,10 +16,9 @@
 
 struct gateway_settings {
     uint32_t port;           // listens here: 80
-    uint32_t per_address;    // net.per_address: connections of one address, 0 for no limit
     uint32_t api_rate;       // api.rate: calls a minute and address, 0 for no limit
+    uint32_t code_rate;      // mail.per_address: codes an hour and caller's address, 0 for no limit
     uint32_t guests;         // chat.guests: 0 lets only accounts chat
-    uint32_t echo_code;      // dev.echo_code: verification codes go into the reply and onto the console
     uint32_t header_timeout; // http.header_timeout: seconds for a request's head
     uint32_t body_timeout;   // http.body_timeout: seconds for its body, and for the peer to take a reply
     uint32_t idle_timeout;   // http.idle_timeout: seconds that a connection may wait for its next request

@@ -53,11 +53,18 @@ static bool check_length(struct http_connection *h)
     return refuse_with(h, 413, "The body is too large.");
 }
 
+static struct rate calls = {.window_ms = 60000};
+
+void http_admit_reset(void)
+{
+    rate_reset(&calls);
+}
+
 static bool check_rate(struct http_connection *h)
 {
     uint32_t retry_after = 0;
     if ((h->route->needs & ROUTE_RATED) == 0 ||
-        rate_allow(net_peer_address(h->net), gateway_settings.api_rate, port_now_ms(), &retry_after))
+        rate_allow(&calls, net_peer_address(h->net), gateway_settings.api_rate, port_now_ms(), &retry_after))
         return true;
     h->refusal = (struct http_refusal){429, API_TOO_MANY, retry_after, "Too many calls; wait a moment."};
     return false;

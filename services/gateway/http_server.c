@@ -4,6 +4,7 @@
 #include "../../port/port.h"
 #include "gateway.h"
 #include "routes.h"
+#include <mbedtls/platform_util.h>
 #include <string.h>
 
 POOL(http_connections, struct http_connection, HTTP_CONNECTIONS);
@@ -33,11 +34,9 @@ static void late_exchange(struct http_connection *h)
     http_refuse(h, &(struct http_refusal){503, 503, RETRY_AFTER, "Too many requests are being answered just now."});
 }
 
-static const struct net_handlers farewell;
-
 static void late_reply(struct http_connection *h)
 {
-    net_hand_over(h->net, &farewell, NULL);
+    net_leave(h->net);
     net_abort(h->net);
     http_release(h);
 }
@@ -102,8 +101,7 @@ void http_give_exchange(struct http_exchange *x)
 {
     if (x->connection != NULL)
         x->connection->exchange = NULL;
-    x->used = false;
-    x->work.step = API_IDLE;
+    mbedtls_platform_zeroize(x, sizeof *x); // passwords, codes and tokens went through it
     pool_give(&http_exchanges, x);
     wake_waiting();
 }
@@ -142,8 +140,7 @@ void http_release(struct http_connection *h)
 
 void http_part(struct http_connection *h)
 {
-    net_hand_over(h->net, &farewell, NULL);
-    net_close(h->net);
+    net_leave(h->net);
     http_release(h);
 }
 
@@ -354,32 +351,6 @@ static const struct net_handlers handlers = {
     .refused = on_refused,
 };
 
-/// Connections without a slot: on their way out ///
-
-static void farewell_opened(struct net_conn *net)
-{
-    net_close(net);
-}
-
-static size_t farewell_data(struct net_conn *net, const uint8_t *bytes, size_t length)
-{
-    (void)net;
-    (void)bytes;
-    return length;
-}
-
-static void farewell_closed(struct net_conn *net, enum net_error why)
-{
-    (void)net;
-    (void)why;
-}
-
-static const struct net_handlers farewell = {
-    .opened = farewell_opened,
-    .data = farewell_data,
-    .closed = farewell_closed,
-};
-
 /// Slow clients, when slots are short ///
 //
 // A few hundred connections that send a byte now and then could hold every slot for as long as the timeouts allow. So
@@ -430,8 +401,7 @@ static void on_opened(struct net_conn *net)
 {
     if (http_connections.used == http_connections.size && !evict() && !cut_off_slowest(false, &http_connections)) {
         http_turn_away(net, &(struct http_refusal){503, 503, RETRY_AFTER, "All connections are taken."});
-        net_hand_over(net, &farewell, NULL);
-        net_close(net);
+        net_leave(net);
         return;
     }
     struct http_connection *h = pool_take(&http_connections);
@@ -490,7 +460,7 @@ int http_server_start(void)
     pool_list(&http_connections);
     pool_list(&http_exchanges);
     last_scan = port_now_ms();
-    return net_listen((uint16_t)gateway_settings.port, false, &handlers, &gateway_settings.per_address);
+    return net_listen((uint16_t)gateway_settings.port, false, &handlers, &net_settings.per_address);
 }
 
 uint32_t http_server_step(uint64_t now_ms)

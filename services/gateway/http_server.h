@@ -30,7 +30,7 @@ struct http_refusal {
     uint16_t status;
     uint16_t error;
     uint32_t retry_after; // seconds, 0 for none
-    const char *message;  // a constant sentence
+    const char *message;  // a sentence: a constant, or in the exchange's buffer
 };
 
 // An answer that never changes.
@@ -119,6 +119,9 @@ struct http_exchange *http_exchange_walk(uint32_t *at);
 
 // Finds the route and checks all that the head tells. False with the answer in h->refusal.
 bool http_admissible(struct http_connection *h);
+
+// Forgets how often who has called.
+void http_admit_reset(void);
 
 // What the parser has refused, as h->refusal.
 void http_malformed(struct http_connection *h);

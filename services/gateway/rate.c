@@ -1,21 +1,14 @@
 #include "rate.h"
-#include "../../app/limits.h"
 #include <string.h>
 
-// Credit is counted in sixty-thousandths of a call, so that a rate of N calls a minute earns N of them a millisecond.
-#define ONE_CALL 60000u
-
-static struct bucket {
-    uint64_t credit;
-    uint64_t seen; // ms; 0 for an unused entry
-    uint32_t address;
-} buckets[RATE_ADDRESSES];
+// Credit is counted in parts of one: as many parts as the window has milliseconds, so that a rate of N a window earns N
+// of them a millisecond.
 
 // The address's own bucket, or else the one to be given up for it.
-static struct bucket *find(uint32_t address, bool *known)
+static struct rate_bucket *find(struct rate *rate, uint32_t address, bool *known)
 {
-    struct bucket *oldest = &buckets[0];
-    for (struct bucket *b = buckets; b < buckets + RATE_ADDRESSES; b++) {
+    struct rate_bucket *oldest = &rate->buckets[0];
+    for (struct rate_bucket *b = rate->buckets; b < rate->buckets + RATE_ADDRESSES; b++) {
         *known = b->seen != 0 && b->address == address;
         if (*known)
             return b;
@@ -26,35 +19,36 @@ static struct bucket *find(uint32_t address, bool *known)
 }
 
 // The rate may have been set anew since; what is above a full bucket is lost.
-static void earn(struct bucket *b, uint32_t per_minute, uint64_t now_ms)
+static void earn(struct rate_bucket *b, uint32_t window_ms, uint32_t per_window, uint64_t now_ms)
 {
-    uint64_t full = (uint64_t)per_minute * ONE_CALL;
+    uint64_t full = (uint64_t)per_window * window_ms;
     uint64_t away = now_ms > b->seen ? now_ms - b->seen : 0;
-    uint64_t earned = away < ONE_CALL ? away * per_minute : full;
+    uint64_t earned = away < window_ms ? away * per_window : full;
     b->credit = b->credit + earned < full ? b->credit + earned : full;
 }
 
-bool rate_allow(uint32_t address, uint32_t per_minute, uint64_t now_ms, uint32_t *retry_after)
+bool rate_allow(struct rate *rate, uint32_t address, uint32_t per_window, uint64_t now_ms, uint32_t *retry_after)
 {
-    if (per_minute == 0)
+    if (per_window == 0)
         return true;
+    uint32_t one = rate->window_ms;
     bool known = false;
-    struct bucket *b = find(address, &known);
+    struct rate_bucket *b = find(rate, address, &known);
     if (known)
-        earn(b, per_minute, now_ms);
+        earn(b, one, per_window, now_ms);
     else
-        *b = (struct bucket){.address = address, .credit = (uint64_t)per_minute * ONE_CALL};
+        *b = (struct rate_bucket){.address = address, .credit = (uint64_t)per_window * one};
     b->seen = now_ms != 0 ? now_ms : 1;
-    if (b->credit >= ONE_CALL) {
-        b->credit -= ONE_CALL;
+    if (b->credit >= one) {
+        b->credit -= one;
         return true;
     }
-    uint64_t wait_ms = (ONE_CALL - b->credit + per_minute - 1) / per_minute;
+    uint64_t wait_ms = (one - b->credit + per_window - 1) / per_window;
     *retry_after = (uint32_t)((wait_ms + 999) / 1000);
     return false;
 }
 
-void rate_reset(void)
+void rate_reset(struct rate *rate)
 {
-    memset(buckets, 0, sizeof buckets);
+    memset(rate->buckets, 0, sizeof rate->buckets);
 }

@@ -75,6 +75,8 @@ void reply_head(struct text *out, unsigned status, const char *type, size_t leng
 
 /// Refusals ///
 
+#define REFUSAL_BODY 600 // bytes: the longest sentence (SERVICE_SENTENCE), each of its bytes escaped
+
 // The fields that a status must or should come with.
 static void status_fields(struct text *out, const struct http_refusal *refusal, const char *allow)
 {
@@ -95,7 +97,9 @@ static void refusal_body(struct text *out, const struct http_refusal *refusal)
         text_format(out, "%s\n", refusal->message);
         return;
     }
-    text_format(out, "{\"error\":%u,\"message\":\"%s\"", refusal->error, refusal->message);
+    text_format(out, "{\"error\":%u,\"message\":\"", refusal->error);
+    text_json(out, span_of(refusal->message));
+    text_byte(out, '"');
     if (refusal->retry_after > 0)
         text_format(out, ",\"retry_after\":%u", refusal->retry_after);
     text_string(out, "}\n");
@@ -104,7 +108,7 @@ static void refusal_body(struct text *out, const struct http_refusal *refusal)
 void reply_refusal(struct text *out, const struct http_refusal *refusal, const char *allow,
                    enum reply_connection connection, bool head_only)
 {
-    char buffer[256];
+    char buffer[REFUSAL_BODY];
     struct text body = text_in(buffer, sizeof buffer);
     refusal_body(&body, refusal);
     status_line(out, refusal->status);

@@ -1,154 +1,158 @@
 #include "status_client.h"
-#include "../../port/pool.h"
+#include "bearer.h"
+#include "service_call.h"
 #include <mbedtls/platform_util.h>
+#include <services/proto/message.pb.h>
 #include <string.h>
 
-// `next` stands first: it is what a slot that was given back loses to the pool.
+struct status_client_settings status_client_settings = {.target = "127.0.0.1:50052"};
+
 struct status_call {
-    struct status_call *next;
-    // What the service is asked; NULL once the call is over.
-    void (*method)(struct status_call *call, uint64_t now_ms, struct status_node *node);
-    bool wants_node;
-    uint32_t turn; // in which it was made
-    uint32_t uid;
+    struct service_call call;
     status_done *done;
-    void *context;
-    size_t token_length;
-    char token[STATUS_TOKEN_BYTES + 1]; // one more, so that what is too long stays too long when it is cut off
 };
 
 POOL(status_calls, struct status_call, STATUS_CALLS);
-static struct status_call *queue; // the oldest first
-static uint32_t turn;
-static struct {
-    uint32_t calls;
-    uint32_t failed;
-    uint32_t refused;
-} counters;
 
-/// Queue ///
+static struct service_client client = {
+    .name = "status",
+    .target = status_client_settings.target,
+    .key = "status.target",
+    .pool = &status_calls,
+};
 
-static void queue_append(struct status_call *call)
+/// Answers ///
+
+// The service's verdict on a token. Whatever it says but that it is ill means that the token is not good.
+static void judge_token(int32_t error, struct status_reply *reply, struct text *why)
 {
-    struct status_call **end = &queue;
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = call;
+    if (error == API_OK) {
+        reply->error = API_OK;
+    } else if (error == API_INTERNAL) {
+        text_string(why, "The status service could not look at the token (error 1009).");
+    } else {
+        reply->error = API_BAD_TOKEN;
+        text_string(why, "The token is invalid or has expired; log in again.");
+    }
 }
 
-// Takes it out, wipes the token and gives the slot back.
-static void end_call(struct status_call *call)
+// Where the page and the console client would go to: a name or an address, and a port.
+static bool is_place(struct span host, struct span port)
 {
-    struct status_call **at = &queue;
-    while (*at != call)
-        at = &(*at)->next;
-    *at = call->next;
-    mbedtls_platform_zeroize(call, sizeof *call);
-    pool_give(&status_calls, call);
+    uint64_t number;
+    for (size_t i = 0; i < host.length; i++)
+        if (host.at[i] <= ' ' || host.at[i] > '~')
+            return false;
+    return host.length == 0 || (span_number(port, UINT16_MAX, &number) && number > 0);
 }
 
-/// Methods ///
-
-static struct span token_of(const struct status_call *call)
+static void judge_node(const message_GetChatServerRsp *rsp, struct status_reply *reply, struct text *why)
 {
-    return (struct span){call->token, call->token_length};
+    struct span host = span_of(rsp->host), port = span_of(rsp->port), token = span_of(rsp->token);
+    if (rsp->error != API_OK) {
+        text_format(why, "The status service could not give out a token (error %d).", (int)rsp->error);
+    } else if (!bearer_is_token(token)) {
+        text_string(why, "The status service gave a token that cannot be used.");
+    } else if (!is_place(host, port)) {
+        text_string(why, "The status service named no place to chat.");
+    } else {
+        *reply = (struct status_reply){.error = API_OK, .host = host, .port = port, .token = token};
+    }
 }
 
-static void method_get_chat_server(struct status_call *call, uint64_t now_ms, struct status_node *node)
+static void answer(struct service_call *call, struct status_reply *reply, const struct text *why)
 {
-    *node = status_get_chat_server(call->uid, now_ms);
+    status_done *done = ((struct status_call *)(void *)call)->done;
+    void *context = service_end(call);
+    reply->message = text_whole(why);
+    client.failed += reply->error != API_OK;
+    done(context, reply);
 }
 
-static void method_login(struct status_call *call, uint64_t now_ms, struct status_node *node)
+static void on_chat_server(struct service_call *call, const struct rpc_outcome *outcome)
 {
-    node->error = status_login(call->uid, token_of(call), now_ms);
+    char sentence[SERVICE_SENTENCE];
+    struct text why = text_in(sentence, sizeof sentence);
+    message_GetChatServerRsp rsp = message_GetChatServerRsp_init_zero;
+    struct status_reply reply = {.error = API_INTERNAL};
+    if (service_decode(call->method, outcome, &rsp, &why))
+        judge_node(&rsp, &reply, &why);
+    answer(call, &reply, &why);
+    mbedtls_platform_zeroize(&rsp, sizeof rsp);
 }
 
-static void method_logout(struct status_call *call, uint64_t now_ms, struct status_node *node)
+static void on_login(struct service_call *call, const struct rpc_outcome *outcome)
 {
-    (void)now_ms;
-    status_logout(call->uid, token_of(call));
-    node->error = STATUS_OK;
+    char sentence[SERVICE_SENTENCE];
+    struct text why = text_in(sentence, sizeof sentence);
+    message_LoginRsp rsp = message_LoginRsp_init_zero;
+    struct status_reply reply = {.error = API_INTERNAL};
+    if (service_decode(call->method, outcome, &rsp, &why))
+        judge_token(rsp.error, &reply, &why);
+    mbedtls_platform_zeroize(&rsp, sizeof rsp);
+    answer(call, &reply, &why);
+}
+
+static void on_logout(struct service_call *call, const struct rpc_outcome *outcome)
+{
+    char sentence[SERVICE_SENTENCE];
+    struct text why = text_in(sentence, sizeof sentence);
+    message_LogoutRsp rsp = message_LogoutRsp_init_zero;
+    struct status_reply reply = {.error = API_INTERNAL};
+    if (service_decode(call->method, outcome, &rsp, &why))
+        judge_token(rsp.error, &reply, &why);
+    answer(call, &reply, &why);
 }
 
 /// Calls ///
 
-static struct status_call *call_new(uint32_t uid, struct span token, status_done *done, void *context)
+enum method { GET_CHAT_SERVER, LOGIN, LOGOUT };
+
+// name and path; the messages; who reads the reply
+static const struct service_method methods[] = {
+    [GET_CHAT_SERVER] = {&client, "GetChatServer", "/message.StatusService/GetChatServer",
+                         message_GetChatServerReq_fields, message_GetChatServerRsp_fields, on_chat_server},
+    [LOGIN] = {&client, "Login", "/message.StatusService/Login", message_LoginReq_fields, message_LoginRsp_fields,
+               on_login},
+    [LOGOUT] = {&client, "Logout", "/message.StatusService/Logout", message_LogoutReq_fields, message_LogoutRsp_fields,
+                on_logout},
+};
+
+static struct status_call *call_new(enum method method, bool made, void *request, size_t size, status_done *done,
+                                    void *context)
 {
-    struct status_call *call = pool_take(&status_calls);
-    if (call == NULL) {
-        counters.refused++;
-        return NULL;
-    }
-    call->turn = turn;
-    call->uid = uid;
-    call->done = done;
-    call->context = context;
-    call->token_length = token.length < sizeof call->token ? token.length : sizeof call->token;
-    if (call->token_length > 0)
-        memcpy(call->token, token.at, call->token_length);
-    queue_append(call);
-    counters.calls++;
+    struct status_call *call = (void *)service_call(&methods[method], made, request, size, context);
+    if (call != NULL)
+        call->done = done;
     return call;
 }
 
 struct status_call *status_client_get_chat_server(uint32_t uid, status_done *done, void *context)
 {
-    struct status_call *call = call_new(uid, (struct span){NULL, 0}, done, context);
-    if (call != NULL) {
-        call->method = method_get_chat_server;
-        call->wants_node = true;
-    }
-    return call;
+    message_GetChatServerReq request = {.uid = (int32_t)uid};
+    return call_new(GET_CHAT_SERVER, true, &request, sizeof request, done, context);
 }
 
 struct status_call *status_client_login(uint32_t uid, struct span token, status_done *done, void *context)
 {
-    struct status_call *call = call_new(uid, token, done, context);
-    if (call != NULL)
-        call->method = method_login;
-    return call;
+    message_LoginReq request = {.uid = (int32_t)uid};
+    bool made = service_put(request.token, sizeof request.token, token);
+    return call_new(LOGIN, made, &request, sizeof request, done, context);
 }
 
 struct status_call *status_client_logout(uint32_t uid, struct span token, status_done *done, void *context)
 {
-    struct status_call *call = call_new(uid, token, done, context);
-    if (call != NULL)
-        call->method = method_logout;
-    return call;
+    message_LogoutReq request = {.uid = (int32_t)uid};
+    bool made = service_put(request.token, sizeof request.token, token);
+    return call_new(LOGOUT, made, &request, sizeof request, done, context);
 }
 
 void status_client_cancel(struct status_call *call)
 {
-    if (call->method != NULL)
-        end_call(call);
+    service_cancel(&call->call);
 }
 
-/// Turns ///
-
-// The slot is free again before `done` runs, so the caller may make its next call from there.
-static void carry_out(struct status_call *call, uint64_t now_ms)
-{
-    struct status_node node = {.error = STATUS_INTERNAL};
-    call->method(call, now_ms, &node);
-    status_done *done = call->done;
-    void *context = call->context;
-    bool wants_node = call->wants_node;
-    if (node.error != STATUS_OK)
-        counters.failed++;
-    end_call(call);
-    done(context, node.error, wants_node ? &node : NULL);
-    mbedtls_platform_zeroize(&node, sizeof node);
-}
-
-// A call made since the last step may be of this very turn; it waits for the next one.
-static uint32_t status_client_step(uint64_t now_ms)
-{
-    turn++;
-    while (queue != NULL && turn - queue->turn >= 2)
-        carry_out(queue, now_ms);
-    return queue == NULL ? SERVICE_IDLE : 0;
-}
+/// Service ///
 
 static int status_client_start(void)
 {
@@ -157,16 +161,15 @@ static int status_client_start(void)
 }
 
 static const struct metric metrics[] = {
-    {"pipit_status_calls_total", NULL, "counter", "Calls of the gate to the status service.", &counters.calls, NULL},
-    {"pipit_status_calls_failed_total", NULL, "counter", "Those answered with an error.", &counters.failed, NULL},
+    {"pipit_status_calls_total", NULL, "counter", "Calls of the gate to the status service.", &client.calls, NULL},
+    {"pipit_status_calls_failed_total", NULL, "counter", "Those answered with an error.", &client.failed, NULL},
     {"pipit_status_calls_refused_total", NULL, "counter", "Calls not made because too many were under way.",
-     &counters.refused, NULL},
+     &client.refused, NULL},
 };
 
 const struct service status_client_service = {
     .name = "status client",
     .start = status_client_start,
-    .step = status_client_step,
     .metrics = metrics,
     .metric_count = sizeof metrics / sizeof metrics[0],
 };

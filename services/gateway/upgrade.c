@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define JSON_PROTOCOL "pipit.v1.json"
-#define TOKEN_TEXT    64 // "UID." and the token: 43 at most
 
 static const struct http_refusal not_websocket = {
     426, 426, 0, "Only WebSocket version 13 is spoken here (RFC 6455): send Connection, Upgrade and Sec-WebSocket-*."};
@@ -97,11 +96,11 @@ enum token {
     TOKEN_BAD,
 };
 
-static enum token find_token(const struct http1 *p, char buffer[TOKEN_TEXT], struct span *text)
+static enum token find_token(const struct http1 *p, char buffer[BEARER_TEXT], struct span *text)
 {
     struct span authorization = p->fields[HTTP1_AUTHORIZATION];
     if (query_names(p->query, "token"))
-        return http1_query(p->query, "token", buffer, TOKEN_TEXT, text) ? TOKEN_OFFERED : TOKEN_BAD;
+        return http1_query(p->query, "token", buffer, BEARER_TEXT, text) ? TOKEN_OFFERED : TOKEN_BAD;
     if (authorization.at != NULL)
         return bearer_field(authorization, text) ? TOKEN_OFFERED : TOKEN_BAD;
     return offers(p, "pipit.token.", text) ? TOKEN_OFFERED : TOKEN_NONE;
@@ -109,15 +108,26 @@ static enum token find_token(const struct http1 *p, char buffer[TOKEN_TEXT], str
 
 /// Letting in ///
 
-static void on_checked(struct http_exchange *x, enum status_error error)
+// The exchange keeps the sentence until it is sent.
+static void refuse_saying(struct http_exchange *x, struct http_refusal refusal, struct span message)
+{
+    struct text t = http_reply_text(x);
+    text_span(&t, message);
+    refusal.message = text_end(&t);
+    http_refuse(x->connection, &refusal);
+}
+
+static void on_checked(struct http_exchange *x, const struct status_reply *reply)
 {
     struct http_connection *h = x->connection;
     struct users_account account;
     h->uid = x->work.uid;
-    if (error == STATUS_OK && users_by_uid(h->uid, &account))
+    if (reply->error == API_OK && users_by_uid(h->uid, &account))
         http_upgrade(h);
+    else if (reply->error == API_INTERNAL)
+        refuse_saying(x, no_status, reply->message);
     else
-        http_refuse(h, error == STATUS_INTERNAL ? &no_status : &bad_token);
+        http_refuse(h, &bad_token);
 }
 
 static void check_token(struct http_connection *h, struct span text)
@@ -136,7 +146,7 @@ static void check_token(struct http_connection *h, struct span text)
 
 static void identify(struct http_connection *h)
 {
-    char buffer[TOKEN_TEXT];
+    char buffer[BEARER_TEXT];
     struct span text;
     switch (find_token(&h->parser, buffer, &text)) {
     case TOKEN_OFFERED:

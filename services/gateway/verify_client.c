@@ -1,103 +1,122 @@
 #include "verify_client.h"
-#include "../../port/pool.h"
-#include "../../port/port.h"
+#include "service_call.h"
 #include <mbedtls/platform_util.h>
+#include <services/proto/message.pb.h>
 #include <string.h>
 
-// `next` stands first: it is what a slot that was given back loses to the pool.
+struct verify_client_settings verify_client_settings = {.target = VERIFY_CLIENT_OWN};
+
 struct verify_call {
-    struct verify_call *next;
-    bool under_way;
-    uint32_t turn; // in which it was made
-    uint64_t asked_ms;
+    struct service_call call;
     verify_done *done;
-    void *context;
-    size_t email_length;
-    char email[EMAIL_MAX_BYTES + 1]; // one more, so that what is too long stays too long when it is cut off
 };
 
 POOL(verify_calls, struct verify_call, VERIFY_CALLS);
-static struct verify_call *queue; // the oldest first
-static uint32_t turn;
-static struct {
-    uint32_t calls;
-    uint32_t failed;
-    uint32_t refused;
-} counters;
 
-/// Queue ///
+static struct service_client client = {
+    .name = "verify",
+    .target = verify_client_settings.target,
+    .key = "verify.target",
+    .pool = &verify_calls,
+};
 
-static void queue_append(struct verify_call *call)
+/// Answers ///
+
+// Errors that mean here what they mean there, with a sentence for services that give none.
+static const struct {
+    enum api_error error;
+    const char *sentence;
+} shared[] = {
+    {API_NOT_DELIVERED, "The verify service could not send the mail."},
+    {API_BAD_FIELD, "The email was refused by the verify service."},
+    {API_INTERNAL, "The verify service could not make a code."},
+    {API_TOO_MANY, "Too many codes were asked for; ask again after retry_after seconds."},
+};
+
+static bool is_usable(struct span code)
 {
-    struct verify_call **end = &queue;
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = call;
+    for (size_t i = 0; i < code.length; i++)
+        if (code.at[i] <= ' ' || code.at[i] > '~')
+            return false;
+    return code.length > 0 && code.length <= CODE_MAX_BYTES;
 }
 
-// Takes it out and gives its slot back.
-static void end_call(struct verify_call *call)
+static void judge_refusal(const message_GetVarifyRsp *rsp, struct verify_reply *reply, struct text *why)
 {
-    struct verify_call **at = &queue;
-    while (*at != call)
-        at = &(*at)->next;
-    *at = call->next;
-    call->under_way = false;
-    pool_give(&verify_calls, call);
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
+        if (rsp->error != (int32_t)shared[i].error)
+            continue;
+        reply->error = shared[i].error;
+        service_quote(why, span_of(rsp->message));
+        if (why->length == 0)
+            text_string(why, shared[i].sentence);
+    }
+    if (why->length == 0)
+        text_format(why, "The verify service refused (error %d).", (int)rsp->error);
+    if (reply->error == API_TOO_MANY)
+        reply->retry_after = rsp->retry_after > 0 ? rsp->retry_after : 1;
+}
+
+// The email in the reply is not looked at: the gate knows whose code it asked for.
+static void judge(const message_GetVarifyRsp *rsp, struct verify_reply *reply, struct text *why)
+{
+    reply->code = span_of(rsp->code);
+    if (rsp->error != API_OK) {
+        judge_refusal(rsp, reply, why);
+    } else if (is_usable(reply->code)) {
+        reply->error = API_OK;
+    } else {
+        text_string(why, "The verify service gave a code that cannot be used.");
+    }
+}
+
+static void on_code(struct service_call *call, const struct rpc_outcome *outcome)
+{
+    char sentence[SERVICE_SENTENCE];
+    struct text why = text_in(sentence, sizeof sentence);
+    message_GetVarifyRsp rsp = message_GetVarifyRsp_init_zero;
+    const struct service_method *method = call->method;
+    verify_done *done = ((struct verify_call *)(void *)call)->done;
+    void *context = service_end(call);
+    struct verify_reply reply = {.error = API_NOT_DELIVERED};
+    if (service_decode(method, outcome, &rsp, &why))
+        judge(&rsp, &reply, &why);
+    reply.message = text_whole(&why);
+    if (reply.error != API_OK) {
+        reply.code = (struct span){0};
+        client.failed++;
+    }
+    done(context, &reply);
+    mbedtls_platform_zeroize(&rsp, sizeof rsp);
 }
 
 /// Calls ///
 
+static const struct service_method get_code = {
+    .client = &client,
+    .name = "GetVarifyCode",
+    .path = "/message.VarifyService/GetVarifyCode",
+    .request = message_GetVarifyReq_fields,
+    .reply = message_GetVarifyRsp_fields,
+    .answer = on_code,
+};
+
 struct verify_call *verify_client_get_code(struct span email, verify_done *done, void *context)
 {
-    struct verify_call *call = pool_take(&verify_calls);
-    if (call == NULL) {
-        counters.refused++;
-        return NULL;
-    }
-    call->under_way = true;
-    call->turn = turn;
-    call->asked_ms = port_now_ms();
-    call->done = done;
-    call->context = context;
-    call->email_length = email.length < sizeof call->email ? email.length : sizeof call->email;
-    if (call->email_length > 0)
-        memcpy(call->email, email.at, call->email_length);
-    queue_append(call);
-    counters.calls++;
+    message_GetVarifyReq request;
+    bool made = service_put(request.email, EMAIL_MAX_BYTES + 1, email);
+    struct verify_call *call = (void *)service_call(&get_code, made, &request, sizeof request, context);
+    if (call != NULL)
+        call->done = done;
     return call;
 }
 
 void verify_client_cancel(struct verify_call *call)
 {
-    if (call->under_way)
-        end_call(call);
+    service_cancel(&call->call);
 }
 
-/// Turns ///
-
-// The slot is free again before `done` runs, so the caller may make its next call from there.
-static void carry_out(struct verify_call *call)
-{
-    struct verify_reply reply = verify_get_code((struct span){call->email, call->email_length}, call->asked_ms);
-    verify_done *done = call->done;
-    void *context = call->context;
-    if (reply.error != VERIFY_OK)
-        counters.failed++;
-    end_call(call);
-    done(context, &reply);
-    mbedtls_platform_zeroize(&reply, sizeof reply);
-}
-
-// A call made since the last step may be of this very turn; it waits for the next one.
-static uint32_t verify_client_step(uint64_t now_ms)
-{
-    (void)now_ms;
-    turn++;
-    while (queue != NULL && turn - queue->turn >= 2)
-        carry_out(queue);
-    return queue == NULL ? SERVICE_IDLE : 0;
-}
+/// Service ///
 
 static int verify_client_start(void)
 {
@@ -106,16 +125,15 @@ static int verify_client_start(void)
 }
 
 static const struct metric metrics[] = {
-    {"pipit_verify_calls_total", NULL, "counter", "Calls of the gate to the verify service.", &counters.calls, NULL},
-    {"pipit_verify_calls_failed_total", NULL, "counter", "Those that brought no code.", &counters.failed, NULL},
+    {"pipit_verify_calls_total", NULL, "counter", "Calls of the gate to the verify service.", &client.calls, NULL},
+    {"pipit_verify_calls_failed_total", NULL, "counter", "Those that brought no code.", &client.failed, NULL},
     {"pipit_verify_calls_refused_total", NULL, "counter", "Calls not made because too many were under way.",
-     &counters.refused, NULL},
+     &client.refused, NULL},
 };
 
 const struct service verify_client_service = {
     .name = "verify client",
     .start = verify_client_start,
-    .step = verify_client_step,
     .metrics = metrics,
     .metric_count = sizeof metrics / sizeof metrics[0],
 };

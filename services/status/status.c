@@ -3,8 +3,13 @@
 #include "../../port/pool.h"
 #include "../../port/port.h"
 #include "../../port/text.h"
+#include "../rpc/message.h"
+#include "../rpc/server.h"
+#include "nodes.h"
 #include <mbedtls/platform_util.h>
 #include <mbedtls/sha256.h>
+#include <pb_encode.h>
+#include <services/proto/message.pb.h>
 #include <string.h>
 
 struct status_settings status_settings = {.ttl = 86400};
@@ -118,11 +123,29 @@ static void end_token(struct token *token)
     pool_give(&tokens, token);
 }
 
+// The token that has to go before another one of this user's is kept: the user's own oldest when there are TOKENS_EACH,
+// so that nobody can log the others out by logging in. NULL when there is room.
+static struct token *excess_of(uint32_t uid)
+{
+    struct token *own = NULL;
+    uint32_t count = 0;
+    for (struct token *token = token_at(newest); token != NULL; token = token_at(token->older)) {
+        if (token->uid != uid)
+            continue;
+        own = token;
+        count++;
+    }
+    if (count >= TOKENS_EACH)
+        return own;
+    return tokens.used == tokens.size ? token_at(oldest) : NULL;
+}
+
 static void keep_token(uint32_t uid, struct span text, uint64_t now_ms)
 {
-    if (tokens.used == tokens.size) {
+    struct token *excess = excess_of(uid);
+    if (excess != NULL) {
         counters.dropped++;
-        end_token(token_at(oldest));
+        end_token(excess);
     }
     struct token *token = pool_take(&tokens);
     digest_of(uid, text, token->digest);
@@ -141,29 +164,29 @@ static uint64_t expires_at(const struct token *token)
 
 /// Calls ///
 
-struct status_node status_get_chat_server(uint32_t uid, uint64_t now_ms)
+struct status_token status_make_token(uint32_t uid, uint64_t now_ms)
 {
-    struct status_node node = {.error = STATUS_OK};
+    struct status_token token = {.error = API_OK};
     uint8_t random[STATUS_TOKEN_BYTES / 2];
     if (uid == 0 || !port_entropy(random, sizeof random)) {
         log_line(LOG_ERROR, "status", "no token for uid %u: %s", (unsigned)uid, uid == 0 ? "nobody's" : "no entropy");
-        return (struct status_node){.error = STATUS_INTERNAL};
+        return (struct status_token){.error = API_INTERNAL};
     }
-    struct text digits = text_in(node.token, sizeof node.token);
+    struct text digits = text_in(token.text, sizeof token.text);
     text_hex(&digits, random, sizeof random);
     mbedtls_platform_zeroize(random, sizeof random);
     keep_token(uid, text_whole(&digits), now_ms);
     counters.made++;
-    return node;
+    return token;
 }
 
-enum status_error status_login(uint32_t uid, struct span token, uint64_t now_ms)
+enum api_error status_login(uint32_t uid, struct span token, uint64_t now_ms)
 {
     const struct token *found = find(uid, token);
     if (found != NULL && now_ms < expires_at(found))
-        return STATUS_OK;
+        return API_OK;
     counters.refused++;
-    return STATUS_BAD_TOKEN;
+    return API_BAD_TOKEN;
 }
 
 static void end_all_of(uint32_t uid)
@@ -193,11 +216,128 @@ uint32_t status_tokens(void)
     return tokens.used;
 }
 
+/// Methods: message.StatusService ///
+
+#define REPLY_MAX message_GetChatServerRsp_size // bytes of the longest
+
+_Static_assert(message_GetChatServerRsp_size <= RPC_MESSAGE, "a reply of GetChatServer outgrew a gRPC message");
+_Static_assert(message_LoginRsp_size <= REPLY_MAX, "a reply of Login outgrew the buffer");
+_Static_assert(message_LogoutRsp_size <= REPLY_MAX, "a reply of Logout outgrew the buffer");
+_Static_assert(sizeof((message_GetChatServerRsp *)0)->host > NODE_HOST_MAX, "a node's host must fit the reply");
+_Static_assert(sizeof((message_GetChatServerRsp *)0)->port > NODE_PORT_MAX, "a node's port must fit the reply");
+_Static_assert(sizeof((message_GetChatServerRsp *)0)->token > STATUS_TOKEN_BYTES, "a token must fit the reply");
+
+// False when the message cannot be read; then the call has had its answer.
+static bool decode(struct rpc_call *call, struct span request, const pb_msgdesc_t *fields, void *message)
+{
+    char buffer[GRPC_MESSAGE_MAX];
+    struct text why = text_in(buffer, sizeof buffer);
+    const char *wrong = rpc_decode(request, fields, message);
+    if (wrong == NULL)
+        return true;
+    text_format(&why, "the request cannot be read: %s", wrong);
+    rpc_fail(call, GRPC_INVALID_ARGUMENT, text_whole(&why));
+    return false;
+}
+
+static void reply(struct rpc_call *call, const pb_msgdesc_t *fields, const void *message)
+{
+    pb_byte_t bytes[REPLY_MAX];
+    pb_ostream_t stream = pb_ostream_from_buffer(bytes, sizeof bytes);
+    if (pb_encode(&stream, fields, message))
+        rpc_reply(call, (struct span){(const char *)bytes, stream.bytes_written});
+    else
+        rpc_fail(call, GRPC_INTERNAL, span_of(PB_GET_ERROR(&stream)));
+    mbedtls_platform_zeroize(bytes, sizeof bytes);
+}
+
+// Field and reply were zero before, and have room for the NUL.
+static void put(char *field, struct span s)
+{
+    if (s.length > 0)
+        memcpy(field, s.at, s.length);
+}
+
+// The node first: a user who cannot be sent anywhere gets no token.
+static enum api_error send_user(uint32_t uid, message_GetChatServerRsp *rsp)
+{
+    struct node_choice node;
+    uint64_t now_ms = port_now_ms();
+    if (!nodes_choose(now_ms, &node)) {
+        log_line(LOG_ERROR, "status", "no token for uid %u: no chat node is alive", (unsigned)uid);
+        return API_INTERNAL;
+    }
+    struct status_token token = status_make_token(uid, now_ms);
+    if (token.error != API_OK)
+        return token.error;
+    put(rsp->host, node.host);
+    put(rsp->port, node.port);
+    put(rsp->token, (struct span){token.text, sizeof token.text});
+    mbedtls_platform_zeroize(&token, sizeof token);
+    return API_OK;
+}
+
+// Numbers of accounts begin with 1; the others' int32 allows for more.
+static void get_chat_server(struct rpc_call *call, struct span request)
+{
+    message_GetChatServerReq req = message_GetChatServerReq_init_zero;
+    message_GetChatServerRsp rsp = message_GetChatServerRsp_init_zero;
+    if (!decode(call, request, message_GetChatServerReq_fields, &req))
+        return;
+    rsp.error = req.uid > 0 ? (int32_t)send_user((uint32_t)req.uid, &rsp) : (int32_t)API_INTERNAL;
+    reply(call, message_GetChatServerRsp_fields, &rsp);
+    mbedtls_platform_zeroize(&rsp, sizeof rsp);
+}
+
+static void login(struct rpc_call *call, struct span request)
+{
+    message_LoginReq req = message_LoginReq_init_zero;
+    message_LoginRsp rsp = message_LoginRsp_init_zero;
+    if (decode(call, request, message_LoginReq_fields, &req)) {
+        rsp.error = req.uid > 0 ? (int32_t)status_login((uint32_t)req.uid, span_of(req.token), port_now_ms())
+                                : (int32_t)API_BAD_TOKEN;
+        rsp.uid = req.uid;
+        if (rsp.error == API_OK)
+            put(rsp.token, span_of(req.token));
+        reply(call, message_LoginRsp_fields, &rsp);
+    }
+    mbedtls_platform_zeroize(&req, sizeof req);
+    mbedtls_platform_zeroize(&rsp, sizeof rsp);
+}
+
+// A token that is not there any more is no error: whoever asks for the end of a session twice, has it.
+static void logout(struct rpc_call *call, struct span request)
+{
+    message_LogoutReq req = message_LogoutReq_init_zero;
+    message_LogoutRsp rsp = message_LogoutRsp_init_zero;
+    if (decode(call, request, message_LogoutReq_fields, &req)) {
+        if (req.uid > 0)
+            status_logout((uint32_t)req.uid, span_of(req.token));
+        else
+            rsp.error = API_BAD_TOKEN;
+        reply(call, message_LogoutRsp_fields, &rsp);
+    }
+    mbedtls_platform_zeroize(&req, sizeof req);
+}
+
+static const struct rpc_method methods[] = {
+    {"GetChatServer", get_chat_server},
+    {"Login", login},
+    {"Logout", logout},
+};
+
+const struct rpc_service status_rpc = {
+    .name = "message.StatusService",
+    .methods = methods,
+    .method_count = sizeof methods / sizeof methods[0],
+};
+
 /// Service ///
 
 static int status_start(void)
 {
     pool_list(&tokens);
+    nodes_start();
     return 0;
 }
 
@@ -209,7 +349,7 @@ static uint32_t wait_for(const struct token *token, uint64_t now_ms)
 }
 
 // All tokens live equally long, so the oldest is always the next to go. A few a turn.
-static uint32_t status_step(uint64_t now_ms)
+static uint32_t tokens_step(uint64_t now_ms)
 {
     for (int i = 0; i < 16; i++) {
         struct token *token = token_at(oldest);
@@ -223,6 +363,15 @@ static uint32_t status_step(uint64_t now_ms)
     return 0;
 }
 
+static uint32_t status_step(uint64_t now_ms)
+{
+    uint32_t tokens_sleep = tokens_step(now_ms);
+    uint32_t nodes_sleep = nodes_step(now_ms);
+    return tokens_sleep < nodes_sleep ? tokens_sleep : nodes_sleep;
+}
+
+#define NODES "Chat nodes that users are sent to (alive), and those that do not answer (lost)."
+
 static const struct metric metrics[] = {
     {"pipit_tokens", NULL, "gauge", "Login tokens that are kept.", NULL, status_tokens},
     {"pipit_tokens_made_total", NULL, "counter", "Login tokens made.", &counters.made, NULL},
@@ -231,12 +380,17 @@ static const struct metric metrics[] = {
     {"pipit_tokens_dropped_total", NULL, "counter", "Tokens dropped before their time because the table was full.",
      &counters.dropped, NULL},
     {"pipit_tokens_expired_total", NULL, "counter", "Tokens that reached their end.", &counters.expired, NULL},
+    {"pipit_nodes", "state=\"alive\"", "gauge", NODES, NULL, nodes_alive},
+    {"pipit_nodes", "state=\"lost\"", "gauge", NODES, NULL, nodes_lost},
+    {"pipit_node_probes_failed_total", NULL, "counter", "Probes of a chat node that it did not answer as it should.",
+     &nodes_probes_failed, NULL},
 };
 
 const struct service status_service = {
     .name = "status",
     .start = status_start,
     .step = status_step,
+    .stop = nodes_stop,
     .metrics = metrics,
     .metric_count = sizeof metrics / sizeof metrics[0],
 };

@@ -34,6 +34,7 @@ static uint64_t cool_at(const struct codes_entry *entry)
 static void end_code(struct codes_entry *entry)
 {
     entry->live = false;
+    entry->code_length = 0;
     mbedtls_platform_zeroize(entry->code, sizeof entry->code);
 }
 
@@ -103,12 +104,14 @@ enum codes_error codes_ask(struct codes *codes, struct span email, uint64_t now_
 
 enum codes_error codes_put(struct codes *codes, struct span email, struct span code, uint64_t now_ms)
 {
-    if (code.length != CODE_DIGITS)
+    if (code.length == 0 || code.length > CODE_MAX_BYTES)
         return CODES_WRONG;
     struct codes_entry *entry = find_or_make(codes, email, now_ms);
     if (entry == NULL)
         return CODES_FULL;
-    memcpy(entry->code, code.at, CODE_DIGITS);
+    end_code(entry); // a shorter code leaves nothing of a longer one
+    memcpy(entry->code, code.at, code.length);
+    entry->code_length = (uint8_t)code.length;
     entry->live = true;
     entry->tries = 0;
     entry->expires = now_ms + (uint64_t)codes_settings.ttl * 1000;
@@ -136,7 +139,7 @@ enum codes_error codes_check(struct codes *codes, struct span email, struct span
     struct codes_entry *entry = find_email(codes, email, now_ms);
     if (entry == NULL || !entry->live)
         return CODES_GONE;
-    if (span_equal_secret((struct span){entry->code, CODE_DIGITS}, code))
+    if (span_equal_secret((struct span){entry->code, entry->code_length}, code))
         return CODES_OK;
     count_wrong_try(entry);
     return CODES_WRONG;

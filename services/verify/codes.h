@@ -14,8 +14,9 @@ struct codes_settings {
     uint32_t ttl;      // seconds that a code is good for
     uint32_t tries;    // wrong tries that it survives, less one: the fifth wrong one ends it
     uint32_t cooldown; // seconds before the same email may ask again
+    uint32_t echo;     // development mode: codes are told without a mail, and shown
 };
-extern struct codes_settings codes_settings; // verify.ttl 180, verify.tries 5, verify.cooldown 60
+extern struct codes_settings codes_settings; // verify.ttl 180, verify.tries 5, verify.cooldown 60, dev.echo_code 0
 
 enum codes_error {
     CODES_OK = 0,
@@ -27,7 +28,8 @@ enum codes_error {
 
 struct codes_entry {
     uint8_t email[16]; // the digest
-    char code[CODE_DIGITS];
+    char code[CODE_MAX_BYTES];
+    uint8_t code_length;
     bool live;        // `code` may be used
     bool cooling;     // `asked` counts; an entry that is neither is free
     uint32_t tries;   // wrong ones so far
@@ -44,7 +46,8 @@ struct codes {
 enum codes_error codes_ask(struct codes *codes, struct span email, uint64_t now_ms, uint32_t *retry_after);
 
 // The code arrived: from now on it is the only one that is good for `email`. Works without codes_ask() as well.
-// CODES_WRONG when it does not have CODE_DIGITS bytes, CODES_FULL when there is no entry for it.
+// It may come from a foreign verify service, so it has any form: CODES_WRONG when it does not have 1 to CODE_MAX_BYTES
+// bytes, CODES_FULL when there is no entry for it.
 enum codes_error codes_put(struct codes *codes, struct span email, struct span code, uint64_t now_ms);
 
 // The code could not be had: the email may ask again at once. A code from before stays good.

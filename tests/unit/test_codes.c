@@ -207,11 +207,46 @@ static void odd_codes(void **state)
         assert_int_equal(check("a@b", wrong[i]), CODES_WRONG);
     assert_int_equal(codes_check(&codes, span_of("a@b"), (struct span){NULL, 0}, now), CODES_WRONG);
     assert_int_equal(check("a@b", "123456"), CODES_OK);
-    assert_int_equal(put("c@b", "12345"), CODES_WRONG);
-    assert_int_equal(put("c@b", "1234567"), CODES_WRONG);
+    assert_int_equal(put("c@b", "12345678901234567"), CODES_WRONG);
     assert_int_equal(put("a@b", ""), CODES_WRONG);
     assert_int_equal(check("a@b", "123456"), CODES_OK);
     assert_int_equal(codes_count(&codes, now), 1);
+}
+
+// A foreign verify service's: the original's are four characters of a UUID.
+static void foreign_codes(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"7", "9f3c", "\xC3\xA4-x", "1234567890123456"};
+    codes_settings.tries = 100;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        char longer[CODE_MAX_BYTES + 2] = "";
+        size_t length = strlen(good[i]);
+        memcpy(longer, good[i], length);
+        longer[length] = '0';
+        assert_int_equal(put("a@b", good[i]), CODES_OK);
+        assert_int_equal(check("a@b", good[i]), CODES_OK);
+        assert_int_equal(check("a@b", longer), CODES_WRONG);
+        assert_int_equal(codes_check(&codes, span_of("a@b"), (struct span){good[i], length - 1}, now), CODES_WRONG);
+        assert_int_equal(check("a@b", ""), CODES_WRONG);
+    }
+    assert_int_equal(check("a@b", "9F3C"), CODES_WRONG);
+}
+
+// A short code that replaces a long one keeps nothing of it: neither in the comparison nor in memory.
+static void shorter_than_before(void **state)
+{
+    (void)state;
+    static const char zeroes[CODE_MAX_BYTES] = {0};
+    put("a@b", "1234567890123456");
+    put("a@b", "12");
+    assert_int_equal(check("a@b", "1234567890123456"), CODES_WRONG);
+    assert_int_equal(check("a@b", "12"), CODES_OK);
+    for (size_t i = 0; i < CODES_MAX; i++)
+        assert_memory_equal(codes.entries[i].code + 2, zeroes, CODE_MAX_BYTES - 2);
+    codes_use(&codes, span_of("a@b"), now);
+    for (size_t i = 0; i < CODES_MAX; i++)
+        assert_memory_equal(codes.entries[i].code, zeroes, CODE_MAX_BYTES);
 }
 
 static void withdrawn(void **state)
@@ -287,6 +322,7 @@ static void entries_start_clean(void **state)
     }
     for (size_t i = 0; i < CODES_MAX; i++) {
         assert_memory_equal(codes.entries[i].code, "\0\0\0\0\0\0", CODE_DIGITS);
+        assert_int_equal(codes.entries[i].code_length, 0);
         assert_int_equal(codes.entries[i].tries, 0);
     }
 }
@@ -297,6 +333,7 @@ static void defaults(void **state)
     assert_int_equal(codes_settings.ttl, 180);
     assert_int_equal(codes_settings.tries, 5);
     assert_int_equal(codes_settings.cooldown, 60);
+    assert_int_equal(codes_settings.echo, 0);
 }
 
 #define TEST(NAME) cmocka_unit_test_setup(NAME, fresh)
@@ -317,6 +354,8 @@ int main(void)
         TEST(tries_of_a_new_code),
         TEST(tries_setting),
         TEST(odd_codes),
+        TEST(foreign_codes),
+        TEST(shorter_than_before),
         TEST(withdrawn),
         TEST(used_within_the_cooldown),
         TEST(full),

@@ -4,7 +4,12 @@
 #include "../../port/net.h"
 #include "../../services/echo/echo.h"
 #include "../../services/gateway/gateway.h"
+#include "../../services/gateway/verify_client.h"
 #include "../../services/hub/hub.h"
+#include "../../services/interop/interop.h"
+#include "../../services/mail/mail.h"
+#include "../../services/proto/smtp.h"
+#include "../../services/rpc/rpc.h"
 #include "../../services/status/status.h"
 #include "../../services/verify/verify.h"
 #include <setjmp.h>
@@ -69,12 +74,19 @@ static const struct {
     {"http.header_timeout", &gateway_settings.header_timeout, 1, 3600, 10},
     {"http.body_timeout", &gateway_settings.body_timeout, 1, 3600, 20},
     {"http.idle_timeout", &gateway_settings.idle_timeout, 1, 86400, 60},
-    {"dev.echo_code", &gateway_settings.echo_code, 0, 1, 0},
-    {"net.per_address", &gateway_settings.per_address, 0, 1000000, 32},
+    {"dev.echo_code", &codes_settings.echo, 0, 1, 0},
+    {"net.per_address", &net_settings.per_address, 0, 1000000, 32},
     {"verify.cooldown", &codes_settings.cooldown, 0, 86400, 60},
     {"verify.ttl", &codes_settings.ttl, 1, 86400, 180},
     {"verify.tries", &codes_settings.tries, 1, 1000, 5},
     {"mail.budget", &verify_settings.budget, 0, 1000000, 120},
+    {"mail.per_address", &gateway_settings.code_rate, 0, 1000000, 20},
+    {"mail.port", &mail_settings.port, 0, 65535, 0},
+    {"mail.verify", &mail_settings.verify, 0, 1, 1},
+    {"mail.insecure_auth", &mail_settings.insecure_auth, 0, 1, 0},
+    {"mail.timeout", &mail_settings.timeout, 1, 600, 60},
+    {"rpc.timeout", &rpc_settings.timeout, 1, 600, 15},
+    {"rpc.interop", &interop_settings.enabled, 0, 1, 0},
     {"status.ttl", &status_settings.ttl, 60, 31536000, 86400},
     {"ws.ping", &hub_settings.ping, 1, 3600, 25},
     {"ws.stall", &hub_settings.stall, 1, 3600, 30},
@@ -141,7 +153,110 @@ static void the_log_level_has_names_and_numbers(void **state)
     assert_int_equal(log_threshold, LOG_INFO);
 }
 
+static void a_choice_is_named(void **state)
+{
+    (void)state;
+    assert_int_equal(mail_settings.tls, SMTP_TLS_STARTTLS);
+    assert_true(set("mail.tls", "implicit"));
+    assert_int_equal(mail_settings.tls, SMTP_TLS_IMPLICIT);
+    assert_string_equal(shown("mail.tls"), "mail.tls = implicit");
+    assert_true(set("mail.tls", "NONE"));
+    assert_int_equal(mail_settings.tls, SMTP_TLS_NONE);
+    assert_false(set("mail.tls", "ssl"));
+    assert_string_equal(why, "mail.tls must be none, starttls or implicit (or their numbers, 0 to 2).");
+    assert_int_equal(rpc_settings.listen_any, 0);
+    assert_true(set("rpc.listen", "any"));
+    assert_int_equal(rpc_settings.listen_any, 1);
+    assert_true(set("rpc.listen", "loopback"));
+    assert_int_equal(rpc_settings.listen_any, 0);
+    assert_false(set("rpc.listen", "2"));
+    assert_string_equal(why, "rpc.listen must be loopback or any (or their numbers, 0 to 1).");
+}
+
+/// Secrets ///
+
+static void a_secret_is_never_shown(void **state)
+{
+    (void)state;
+    assert_string_equal(shown("mail.password"), "mail.password = (unset)");
+    assert_true(set("mail.password", "correct horse"));
+    assert_string_equal(mail_settings.password, "correct horse");
+    assert_string_equal(shown("mail.password"), "mail.password = (set)");
+    char longer[300];
+    memset(longer, 'a', sizeof longer);
+    longer[sizeof mail_settings.password] = '\0';
+    assert_false(set("mail.password", longer));
+    assert_null(strstr(why, "aaa"));
+    assert_string_equal(mail_settings.password, "correct horse");
+    assert_true(set("mail.password", "x"));
+    for (size_t i = 1; i < sizeof mail_settings.password; i++)
+        assert_int_equal(mail_settings.password[i], 0);
+    assert_true(config_unset(span_of("mail.password")));
+    assert_string_equal(mail_settings.password, "");
+}
+
+// A listing of all keys, read as a file, once made "(unset)" the password.
+static void what_stands_for_a_secret_changes_nothing(void **state)
+{
+    (void)state;
+    assert_true(set("rpc.secret", "(unset)"));
+    assert_string_equal(rpc_settings.secret, "");
+    assert_true(set("rpc.secret", "sesame"));
+    assert_true(set("rpc.secret", "(set)"));
+    assert_string_equal(rpc_settings.secret, "sesame");
+    assert_true(set("rpc.secret", "(unset)"));
+    assert_string_equal(rpc_settings.secret, "");
+}
+
+/// Set and default ///
+
+static void it_is_known_what_was_set(void **state)
+{
+    (void)state;
+    assert_false(config_was_set(span_of("dev.echo_code")));
+    assert_true(config_is_default(span_of("dev.echo_code")));
+    assert_true(set("dev.echo_code", "0"));
+    assert_true(config_was_set(span_of("dev.echo_code")));
+    assert_true(config_is_default(span_of("dev.echo_code")));
+    assert_false(set("mail.tls", "x"));
+    assert_false(config_was_set(span_of("mail.tls")));
+    assert_true(set("verify.target", "10.0.2.2:50051"));
+    assert_false(config_is_default(span_of("verify.target")));
+    assert_true(config_unset(span_of("verify.target")));
+    assert_true(config_is_default(span_of("verify.target")));
+    config_defaults();
+    assert_false(config_was_set(span_of("dev.echo_code")));
+    struct text t = text_in(why, sizeof why);
+    assert_true(config_preset(span_of("dev.echo_code"), span_of("1"), &t));
+    assert_int_equal(codes_settings.echo, 1);
+    assert_false(config_was_set(span_of("dev.echo_code")));
+    assert_false(config_preset(span_of("dev.echo_code"), span_of("2"), &t));
+    assert_false(config_was_set(span_of("no.key")));
+    assert_false(config_is_default(span_of("no.key")));
+}
+
 /// Texts ///
+
+static void texts_are_checked(void **state)
+{
+    (void)state;
+    assert_true(set("mail.from", "pipit@example.com"));
+    assert_false(set("mail.from", "pipit"));
+    assert_string_equal(why, "mail.from must be an email address, or empty.");
+    assert_true(set("mail.from", ""));
+    assert_true(set("mail.host", "relay-1.example.com"));
+    assert_false(set("mail.host", "10.0.2.2:25"));
+    assert_string_equal(why, "mail.host must be a name or an IPv4 address; the port is mail.port.");
+    assert_false(set("mail.host", "smtp://relay"));
+    assert_true(set("mail.subject", "Pr\xc3\xbc"
+                                    "fcode"));
+    assert_false(set("mail.subject", "Pr\xfc"
+                                     "fcode"));
+    assert_string_equal(why, "mail.subject must be UTF-8.");
+    assert_false(set("verify.target", "10.0.2.2"));
+    assert_true(set("status.nodes", "this,10.0.2.2:8080"));
+    assert_false(set("status.nodes", "10.0.2.2"));
+}
 
 static void a_text_fills_its_field_and_no_more(void **state)
 {
@@ -330,7 +445,7 @@ static void every_key_is_found_shown_and_helped(void **state)
         assert_true(span_starts(text_whole(&h), name));
         assert_true(h.length > name.length + 20);
     }
-    assert_int_equal(count, NUMBERS + 6);
+    assert_int_equal(count, NUMBERS + 18);
     struct text t = text_in(why, sizeof why);
     assert_false(config_help(count, &t));
     assert_false(config_show((size_t)-1, &t));
@@ -374,6 +489,11 @@ int main(void)
         cmocka_unit_test_setup(every_number_takes_its_range_and_nothing_else, defaults),
         cmocka_unit_test_setup(what_is_no_number_is_refused_and_changes_nothing, defaults),
         cmocka_unit_test_setup(the_log_level_has_names_and_numbers, defaults),
+        cmocka_unit_test_setup(a_choice_is_named, defaults),
+        cmocka_unit_test_setup(a_secret_is_never_shown, defaults),
+        cmocka_unit_test_setup(what_stands_for_a_secret_changes_nothing, defaults),
+        cmocka_unit_test_setup(it_is_known_what_was_set, defaults),
+        cmocka_unit_test_setup(texts_are_checked, defaults),
         cmocka_unit_test_setup(a_text_fills_its_field_and_no_more, defaults),
         cmocka_unit_test_setup(a_shorter_text_leaves_nothing_of_the_longer, defaults),
         cmocka_unit_test_setup(a_text_has_no_control_bytes, defaults),

@@ -111,6 +111,19 @@ static void test_set_wins_over_defaults(void **state)
     assert_string_equal(value_of("chat.rate"), "8");
 }
 
+static void test_development_mode_goes_when_somebody_mails_codes(void **state)
+{
+    (void)state;
+    assert_true(reads("--set\0mail.host=10.0.2.2\0"));
+    assert_string_equal(value_of("dev.echo_code"), "0");
+    assert_true(reads("--set\0verify.target=10.0.2.2:50051\0"));
+    assert_string_equal(value_of("dev.echo_code"), "0");
+    assert_true(reads("--set\0mail.host=10.0.2.2\0--set\0dev.echo_code=1\0"));
+    assert_string_equal(value_of("dev.echo_code"), "1");
+    assert_true(reads("--set\0mail.host=\0--set\0verify.target=127.0.0.1:50051\0"));
+    assert_string_equal(value_of("dev.echo_code"), "1");
+}
+
 static char path[] = "/tmp/pipit-options-XXXXXX";
 
 static void write_config(const char *content)
@@ -307,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_tap),
         cmocka_unit_test(test_actions),
         cmocka_unit_test(test_set_wins_over_defaults),
+        cmocka_unit_test(test_development_mode_goes_when_somebody_mails_codes),
         cmocka_unit_test(test_config_file),
         cmocka_unit_test(test_set_wins_over_config),
         cmocka_unit_test(test_bad_config_names_file_and_line),
