@@ -60,3 +60,8 @@ bool frame_ring_take(const uint8_t **bytes, size_t *length)
     head += record_size(*length);
     return true;
 }
+
+bool frame_ring_waits(void)
+{
+    return head != tail;
+}

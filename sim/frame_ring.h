@@ -13,4 +13,7 @@ bool frame_ring_put(const void *bytes, size_t length);
 // Takes the oldest one, which stays valid until the next frame_ring_put(). False when there is none.
 bool frame_ring_take(const uint8_t **bytes, size_t *length);
 
+// True when there is one to take.
+bool frame_ring_waits(void);
+
 #endif

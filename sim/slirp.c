@@ -189,6 +189,8 @@ static size_t slirp_watch(struct pollfd *fds, size_t room, uint32_t *timeout_ms)
     watched_room = room;
     slirp_pollfds_fill(slirp, timeout_ms, add_poll, NULL);
     timers_shorten(timeout_ms);
+    if (frame_ring_waits()) // libslirp answers at once to some of what it is given
+        *timeout_ms = 0;
     return watched_count;
 }
 
