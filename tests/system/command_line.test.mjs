@@ -34,11 +34,11 @@ test('--help lists the options and every key; --version names it', async () => {
   assert.deepEqual([help.status, help.stderr], [0, '']);
   assert.match(help.stdout, /^Usage: pipit /);
   for (const word of ['--forward', '--tap', '--config', '--set', '--version']) assert.ok(help.stdout.includes(`  ${word}`), word);
-  for (const key of ['chat.rate', 'chat.guests', 'api.rate', 'net.per_address', 'verify.cooldown', 'verify.ttl', 'verify.tries', 'mail.budget', 'ws.ping', 'ws.stall',
+  for (const key of ['chat.rate', 'chat.guests', 'api.rate', 'net.per_address', 'verify.cooldown', 'verify.ttl', 'verify.tries', 'mail.budget', 'mail.host', 'rpc.listen', 'ws.ping', 'ws.stall',
                      'http.header_timeout', 'http.body_timeout', 'dev.echo_code']) // the contract's
     assert.match(help.stdout, new RegExp(`^  ${key.replace('.', '\\.')} \\(.*default.*\\): \\S`, 'm'));
-  assert.match(help.stdout, /simulator itself starts with dev\.echo_code=1/);
-  assert.match(help.stdout, /without --tap with\nnet\.per_address=0/);
+  assert.match(help.stdout, /dev\.echo_code=1 when neither mail\.host nor verify\.target is set/);
+  assert.match(help.stdout, /without --tap\nnet\.per_address=0 and mail\.per_address=0/);
   const version = await run('--version');
   assert.deepEqual([version.status, version.stderr], [0, '']);
   assert.match(version.stdout, /^pipit \d+\.\d+\.\d+\b.*\n$/);

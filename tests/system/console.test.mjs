@@ -161,3 +161,23 @@ test('what is set counts at once', async () => {
   const [error] = await event(ws, 'error');
   assert.match(error.message, /401/);
 });
+
+// Development mode that nobody asked for was there because nobody mailed codes; it once stayed when somebody did.
+test('a relay ends the development mode that nobody asked for', async () => {
+  const own = await startPipit({ args: ['--set', 'rpc.timeout=2'] });
+  try {
+    assert.match(own.console, /DEVELOPMENT MODE/);
+    own.type('set mail.host 10.0.2.2');
+    await own.shows(/Development mode is off/);
+    const asked = await own.post('/get_verifycode', { email: 'b@example.com' });
+    assert.deepEqual([asked.body.error, asked.body.code], [1002, undefined]);
+  } finally {
+    assert.equal(await own.stop(), 0);
+  }
+  const told = await startPipit({ args: ['--set', 'dev.echo_code=1'] });
+  told.type('set mail.host 10.0.2.2');
+  told.type('get dev.echo_code');
+  await told.shows(/dev\.echo_code = 1/);
+  assert.doesNotMatch(told.console, /Development mode is off/);
+  assert.equal(await told.stop(), 0);
+});

@@ -32,10 +32,19 @@ export function spawnPipit(args, program = pipitPath) {
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   running.add(child);
   child.once('exit', () => running.delete(child));
+  // One that a failed test has left running must not keep the process from ending, or its report never comes: it counts
+  // for the event loop only while somebody waits for its end.
+  const streams = [child.stdin, child.stdout, child.stderr];
+  [child, ...streams].forEach((handle) => handle.unref());
+  const exited = once(child, 'exit').then(([code, signal]) => signal ?? code);
   const pipit = {
     child,
     console: '',
-    exited: once(child, 'exit').then(([code, signal]) => signal ?? code),
+    /** Its exit status, or the signal that ended it. */
+    get exited() {
+      [child, child.stdout, child.stderr].forEach((handle) => handle.ref());
+      return exited;
+    },
     /** Types a line on the console. */
     type(line) {
       child.stdin.write(`${line}\n`);

@@ -103,7 +103,7 @@ for (const mtu of [1500, 65440]) {
       assert.equal(await curl(`${pipit.url}/healthz`), 'ok\n');
     });
 
-    test('slots at rest', () => atRest(pipit, { demux_nodes: { used: 1 } }));
+    test('slots at rest', () => atRest(pipit));
   });
 }
 
