@@ -1,6 +1,7 @@
 # Everything that checks the rest. A unit test is a file tests/unit/test_NAME.c; it links the firmware, the fake machine,
-# and X_support.c when it includes "X_support.h". A fuzz target is a file tests/fuzz/fuzz_NAME.c with its inputs in
-# tests/fuzz/corpus/NAME/. A system test is a file tests/system/NAME.test.mjs. A gate is a script in tests/gates/.
+# and X_support.c when it, or a support of its own, includes "X_support.h". A fuzz target is a file
+# tests/fuzz/fuzz_NAME.c with its inputs in tests/fuzz/corpus/NAME/. A system test is a file tests/system/NAME.test.mjs.
+# A gate is a script in tests/gates/.
 PACKAGES_test   := clients test
 PACKAGES_suites := $(PACKAGES_test)
 PACKAGES_asan   := $(PACKAGES_test)
@@ -49,7 +50,9 @@ asan:
 # The rule of the page: link the test before the archive, so that what it fakes is not taken from there.
 $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/tests/unit/machine.o $$(call support_of,tests/unit/$$*.c) $(LIBPIPIT)
 	@echo "  LD $@"; $(CC) $(LDFLAGS) $^ -lcmocka -o $@
-support_of = $(patsubst "%.h",$(B)/tests/unit/%.o,$(shell grep -ho '"[a-z0-9_]*_support\.h"' $(1)))
+support_of = $(patsubst %,$(B)/tests/unit/%.o,$(sort $(call supports_in,$(1)) \
+                 $(call supports_in,$(patsubst %,tests/unit/%.[ch],$(call supports_in,$(1))))))
+supports_in = $(patsubst "%.h",%,$(shell grep -ho '"[a-z0-9_]*_support\.h"' $(1) /dev/null))
 
 $(CORPUS_TESTS): %: %.o $(B)/tests/fuzz/run_corpus.o $(B)/tests/unit/machine.o $(LIBPIPIT)
 	@echo "  LD $@"; $(CC) $(LDFLAGS) $^ -o $@

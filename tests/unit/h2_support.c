@@ -1,4 +1,3 @@
-#define _DEFAULT_SOURCE // mmap's MAP_ANONYMOUS
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,9 +6,8 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
+#include "guard_support.h"
 #include "h2_support.h"
 
 #define GUARDED   (1u << 16)
@@ -66,22 +64,13 @@ static void flush_data(void)
 
 static uint8_t *input_end, *output_end, *table_end, *fields_end; // the first bytes that may not be touched
 
-static uint8_t *guard(void)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    uint8_t *pages = mmap(NULL, GUARDED + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(pages != MAP_FAILED);
-    assert_int_equal(mprotect(pages + GUARDED, page, PROT_NONE), 0);
-    return pages + GUARDED;
-}
-
 static int set_up(void **state)
 {
     (void)state;
-    input_end = guard();
-    output_end = guard();
-    table_end = guard();
-    fields_end = guard();
+    input_end = guard_behind(GUARDED);
+    output_end = guard_behind(GUARDED);
+    table_end = guard_behind(GUARDED);
+    fields_end = guard_behind(GUARDED);
     return 0;
 }
 

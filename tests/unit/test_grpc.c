@@ -1,6 +1,7 @@
 // gRPC's framing and header fields: whole, byte by byte, and flush against a page that may not be touched.
 #define _GNU_SOURCE // MAP_ANONYMOUS
 #include "../../services/proto/grpc.h"
+#include "guard_support.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,8 +9,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -24,13 +23,8 @@ static char *guarded_end[2]; // one for what is read, one for what is written
 static int make_guards(void **state)
 {
     (void)state;
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    for (size_t i = 0; i < COUNT(guarded_end); i++) {
-        char *at = mmap(NULL, GUARDED + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (at == MAP_FAILED || mprotect(at + GUARDED, page, PROT_NONE) != 0)
-            return -1;
-        guarded_end[i] = at + GUARDED;
-    }
+    for (size_t i = 0; i < COUNT(guarded_end); i++)
+        guarded_end[i] = (char *)guard_behind(GUARDED);
     return 0;
 }
 

@@ -1,7 +1,6 @@
 // HPACK. Every block is decoded whole, byte by byte and split anywhere, with its bytes, the buffer and the dynamic
 // table each flush against a page that may not be touched; all ways must tell the same. What the table holds is read
 // through the decoder itself, as a peer would.
-#define _DEFAULT_SOURCE // mmap's MAP_ANONYMOUS
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,10 +9,9 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "../../services/proto/hpack.h"
+#include "guard_support.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define AMPLE        8192 // bytes of a buffer that holds every field of these tests
@@ -27,21 +25,12 @@ static uint8_t *input_end; // the first bytes that may not be touched
 static uint8_t *buffer_end;
 static uint8_t *table_end;
 
-static uint8_t *guard(void)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    uint8_t *pages = mmap(NULL, GUARDED + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(pages != MAP_FAILED);
-    assert_int_equal(mprotect(pages + GUARDED, page, PROT_NONE), 0);
-    return pages + GUARDED;
-}
-
 static int set_up(void **state)
 {
     (void)state;
-    input_end = guard();
-    buffer_end = guard();
-    table_end = guard();
+    input_end = guard_behind(GUARDED);
+    buffer_end = guard_behind(GUARDED);
+    table_end = guard_behind(GUARDED);
     return 0;
 }
 

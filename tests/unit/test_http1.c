@@ -1,15 +1,13 @@
 // Every vector is fed whole, byte by byte, cut in two at every place, and flush against a page that nobody may touch.
 // What was found is written down as text and compared, so a test says in full what the parser must see.
-#define _DEFAULT_SOURCE // MAP_ANONYMOUS
 #include "../../port/text.h"
 #include "../../services/proto/http1.h"
+#include "guard_support.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -133,17 +131,12 @@ static const char *fed_in_pieces(const char *bytes, size_t length, size_t first,
     return story_end(&story, &parser);
 }
 
-// The last byte before a page that may not be read.
+// The first byte that may not be read.
 static char *guard_page(void)
 {
     static char *guard;
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), room = 16 * page;
-    if (guard == NULL) {
-        char *pages = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        assert_ptr_not_equal(pages, MAP_FAILED);
-        guard = pages + room;
-        assert_int_equal(mprotect(guard, page, PROT_NONE), 0);
-    }
+    if (guard == NULL)
+        guard = (char *)guard_behind(65536);
     return guard;
 }
 

@@ -1,6 +1,5 @@
 // The SMTP client. Every conversation is held with replies arriving whole, byte by byte and split at each place, and
 // with output buffers of several sizes, all flush against a page that may not be touched; all ways must go the same.
-#define _DEFAULT_SOURCE // mmap's MAP_ANONYMOUS
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,10 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "../../services/proto/smtp.h"
+#include "guard_support.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -24,20 +22,11 @@
 static uint8_t *input_end; // the first byte that may not be touched
 static uint8_t *output_end;
 
-static uint8_t *guard(void)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    uint8_t *pages = mmap(NULL, GUARDED + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(pages != MAP_FAILED);
-    assert_int_equal(mprotect(pages + GUARDED, page, PROT_NONE), 0);
-    return pages + GUARDED;
-}
-
 static int set_up(void **state)
 {
     (void)state;
-    input_end = guard();
-    output_end = guard();
+    input_end = guard_behind(GUARDED);
+    output_end = guard_behind(GUARDED);
     return 0;
 }
 

@@ -1,6 +1,5 @@
 // WebSocket frames. Every vector is decoded whole, byte by byte, split anywhere and into small output buffers, with
 // input and output flush against a page that may not be touched; all ways must tell the same story.
-#define _DEFAULT_SOURCE // mmap's MAP_ANONYMOUS
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,10 +9,9 @@
 #include <mbedtls/build_info.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "../../services/proto/ws.h"
+#include "guard_support.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -21,27 +19,14 @@
 
 #define GUARDED (1u << 18)
 
-struct guarded {
-    uint8_t *end; // the first byte that may not be touched
-};
-
-static struct guarded input_area;
-static struct guarded output_area;
-
-static struct guarded guard(void)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    uint8_t *pages = mmap(NULL, GUARDED + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(pages != MAP_FAILED);
-    assert_int_equal(mprotect(pages + GUARDED, page, PROT_NONE), 0);
-    return (struct guarded){pages + GUARDED};
-}
+static uint8_t *input_end; // the first byte that may not be touched
+static uint8_t *output_end;
 
 static int set_up(void **state)
 {
     (void)state;
-    input_area = guard();
-    output_area = guard();
+    input_end = guard_behind(GUARDED);
+    output_end = guard_behind(GUARDED);
     return 0;
 }
 
@@ -172,8 +157,8 @@ static void tell_failure(struct story *s, const struct ws_piece *p)
 // Decodes one arrival flush against the guard page, to its end.
 static void arrive(struct story *s, struct ws_decoder *d, const uint8_t *bytes, size_t length, size_t size)
 {
-    uint8_t *in = input_area.end - length;
-    uint8_t *out = output_area.end - size;
+    uint8_t *in = input_end - length;
+    uint8_t *out = output_end - size;
     if (length > 0)
         memcpy(in, bytes, length);
     for (size_t at = 0; !s->failed;) {
@@ -863,7 +848,7 @@ static void test_headers(void **state)
 
 static void assert_close_frame(uint16_t status, struct span reason, const char *expected, size_t size)
 {
-    uint8_t *frame = output_area.end - (WS_CONTROL_MAX + 2);
+    uint8_t *frame = output_end - (WS_CONTROL_MAX + 2);
     memset(frame, 0x55, WS_CONTROL_MAX + 2);
     assert_int_equal(ws_close_frame(frame, status, reason), size);
     assert_memory_equal(frame, expected, size);
