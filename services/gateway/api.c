@@ -204,6 +204,22 @@ static bool code_good(struct http_exchange *x, const struct api_form *form)
     }
 }
 
+typedef struct users_job *users_work(struct span name, struct span email, struct span password, users_done *done,
+                                     void *context);
+
+// What a code is for: an account's name, email and new password.
+static void work_with_code(struct http_connection *h, users_work *work, users_done *done, enum api_step step)
+{
+    struct http_exchange *x = h->exchange;
+    struct api_form form;
+    if (!api_read_form(x, API_USER | API_EMAIL | API_PASSWORD | API_CODE | API_NEW, &form) || !code_good(x, &form))
+        return;
+    api_keep(x, form.user, form.email);
+    x->work.call.users = work(form.user, form.email, form.password, done, x);
+    api_forget(x);
+    started(x, step, x->work.call.users);
+}
+
 static void users_failed(struct http_exchange *x, enum users_error error)
 {
     static const struct {
@@ -240,14 +256,7 @@ static void on_registered(void *context, enum users_error result, const struct u
 
 void api_register(struct http_connection *h)
 {
-    struct http_exchange *x = h->exchange;
-    struct api_form form;
-    if (!api_read_form(x, API_USER | API_EMAIL | API_PASSWORD | API_CODE | API_NEW, &form) || !code_good(x, &form))
-        return;
-    api_keep(x, form.user, form.email);
-    x->work.call.users = users_register(form.user, form.email, form.password, on_registered, x);
-    api_forget(x);
-    started(x, API_REGISTERING, x->work.call.users);
+    work_with_code(h, users_register, on_registered, API_REGISTERING);
 }
 
 /// login ///
@@ -366,14 +375,7 @@ static void on_reset(void *context, enum users_error result, const struct users_
 
 void api_reset_password(struct http_connection *h)
 {
-    struct http_exchange *x = h->exchange;
-    struct api_form form;
-    if (!api_read_form(x, API_USER | API_EMAIL | API_PASSWORD | API_CODE | API_NEW, &form) || !code_good(x, &form))
-        return;
-    api_keep(x, form.user, form.email);
-    x->work.call.users = users_reset_password(form.user, form.email, form.password, on_reset, x);
-    api_forget(x);
-    started(x, API_RESETTING, x->work.call.users);
+    work_with_code(h, users_reset_password, on_reset, API_RESETTING);
 }
 
 /// Tokens, and logout ///
