@@ -6,9 +6,10 @@ trap 'rm -rf "$tree"' EXIT
 
 clean_tree() {
     rm -rf "${tree:?}"/*
-    mkdir -p "$tree"/{app,port,sim,services/{proto,hub,users,gateway}}
+    mkdir -p "$tree"/{app,port,sim,services/{proto,hub,users,gateway,verify,status}}
     touch "$tree"/app/{limits,config}.h "$tree"/port/{port,net,span,text,net_private}.h \
-        "$tree"/services/{service.h,proto/ws.h,hub/hub.h,hub/ring.h,users/users.h}
+        "$tree"/services/{service.h,proto/ws.h,hub/hub.h,hub/ring.h,users/users.h,verify/verify.h,verify/codes.h,status/status.h}
+    echo '#include "../verify/codes.h"' >"$tree/services/gateway/api.c"
     echo '#include "../services/hub/hub.h"' >"$tree/app/services.c"
     printf '%s\n' '#include "ring.h"' '#include "../../port/net.h"' '#include "../../app/limits.h"' '#include "../proto/ws.h"' \
         '#include "../users/users.h"' '#include <string.h>' >"$tree/services/hub/hub.c"
@@ -39,6 +40,8 @@ expect_failure services/hub/hub.c '#include "../../port/net_private.h"'
 expect_failure services/hub/hub.c '#include <stdio.h>'
 expect_failure services/hub/hub.c '  #  include <stdlib.h>'
 expect_failure services/gateway/gateway.c '#include "../hub/ring.h"'
+expect_failure services/gateway/api.c '#include "../verify/verify.h"'
+expect_failure services/gateway/api.c '#include "../status/status.h"'
 expect_failure services/proto/ws.c '#include "../hub/hub.h"'
 expect_failure services/proto/ws.c '#include "../../port/net.h"'
 expect_failure services/proto/ws.c '#include "../../app/limits.h"'
