@@ -7,24 +7,36 @@ DRY_RUN := $(findstring n,$(firstword -$(MAKEFLAGS)))
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
 
-# One folder below build/ for each variant: PROFILE=sim|medium|small (app/limits.h), SANITIZE=1, FUZZ=1.
-PROFILE  ?= sim
+# One folder below build/ for each variant: PROFILE=sim|medium|small (app/limits.h), SANITIZE=1, FUZZ=1; or BOARD=NAME,
+# whose board.mk chooses the profile, the compiler and the rest.
+BOARD    ?=
 SANITIZE ?=
 FUZZ     ?=
-VARIANT  := $(PROFILE)$(if $(SANITIZE),-asan)$(if $(FUZZ),-fuzz)
+ifneq ($(BOARD),)
+ifeq ($(wildcard boards/$(BOARD)/board.mk),)
+$(error BOARD is one of $(patsubst boards/%/board.mk,%,$(wildcard boards/*/board.mk)), not '$(BOARD)')
+endif
+include boards/$(BOARD)/board.mk
+endif
+PROFILE  ?= sim
+VARIANT  := $(or $(BOARD),$(PROFILE)$(if $(SANITIZE),-asan)$(if $(FUZZ),-fuzz))
 B        := build/$(VARIANT)
 ifeq ($(filter $(PROFILE),sim medium small),)
 $(error PROFILE is sim, medium or small, not '$(PROFILE)')
 endif
 ifeq ($(origin CC),default)
-CC := $(if $(FUZZ),clang,gcc)
+CC := $(CROSS)$(if $(FUZZ),clang,gcc)
+endif
+ifeq ($(origin AR),default)
+AR := $(CROSS)ar
 endif
 
-GOALS                 := $(if $(DRY_RUN),help,$(or $(MAKECMDGOALS),help))
+GOALS                 := $(if $(DRY_RUN),help,$(or $(MAKECMDGOALS),$(if $(BOARD),elf,help)))
 GOALS_WITHOUT_SOURCES := help clean format fuzz asan
 
 CPPFLAGS  = -iquote . -iquote port -iquote port/arch -DPIPIT_PROFILE_$(shell echo $(PROFILE) | tr a-z A-Z)=1 $(THIRD_PARTY_CPPFLAGS)
-CFLAGS   := -std=c11 -O2 -g -ffunction-sections -fdata-sections -fno-strict-aliasing
+OPTIMIZE ?= -O2
+CFLAGS   := -std=c11 $(OPTIMIZE) -g -ffunction-sections -fdata-sections -fno-strict-aliasing
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wvla -Werror
 LDFLAGS  := -Wl,--gc-sections
 ifneq ($(SANITIZE)$(FUZZ),)
@@ -38,27 +50,32 @@ endif
 
 compile = @mkdir -p $(@D); echo "  CC $@"; $(CC) $(1) -MD -MP -c $< -o $@
 
+# Features, and the profiles that have them; elsewhere their absent.c says that they are not there. echo and interop are
+# for tests of the simulator alone.
+FEATURES    := tls echo interop
+FEATURES_sim    := $(FEATURES)
+FEATURES_medium := tls
+FEATURES_small  :=
+ABSENT      := $(filter-out $(FEATURES_$(PROFILE)),$(FEATURES))
+SOURCES_tls     := port/tls/%
+SOURCES_echo    := services/echo/%
+SOURCES_interop := services/interop/%
+
 include port/third_party.mk
 
-# The firmware: everything that goes to a board too. These services are there for tests of the simulator alone; elsewhere
-# their absent.c says that they are not.
-SIM_ONLY    := echo interop
-OUR_SOURCES := $(wildcard app/*.c port/*.c services/*.c) \
-               $(filter-out $(SIM_ONLY:%=services/%/%),$(wildcard services/*/*.c)) \
-               $(foreach service,$(SIM_ONLY),services/$(service)/$(if $(filter sim,$(PROFILE)),$(service),absent).c)
+# The firmware: everything that goes to a board too.
+OUR_SOURCES := $(filter-out %/absent.c $(foreach feature,$(ABSENT),$(SOURCES_$(feature))), \
+                 $(wildcard app/*.c port/*.c port/tls/*.c services/*/*.c)) \
+               $(foreach feature,$(ABSENT),$(wildcard port/$(feature)/absent.c services/$(feature)/absent.c))
 OUR_OBJECTS := $(OUR_SOURCES:%.c=$(B)/%.o) $(PROTOS:%.proto=$(B)/%.pb.o)
 FIRMWARE    := $(OUR_OBJECTS) $(THIRD_PARTY_OBJECTS)
 LIBPIPIT    := $(B)/libpipit.a
 
--include sim/sim.mk clients/clients.mk
-include tests/tests.mk
-
-## sim: build the simulator, build/sim/pipit
-sim: $(B)/pipit
-
-## run: start the simulator; ARGS="--set chat.rate=0" passes options on
-run: sim
-	$(B)/pipit $(ARGS)
+ifeq ($(BOARD),)
+include sim/sim.mk clients/clients.mk tests/tests.mk
+else
+include boards/boards.mk
+endif
 
 ## size: code and data of the firmware, object by object
 size: $(FIRMWARE)
@@ -90,4 +107,4 @@ build/packages/%.mk: port/packages.sh
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: sim run size help clean
+.PHONY: run size help clean

@@ -34,10 +34,7 @@
 #define MAIL_QUEUE         4   // letters waiting for the relay or on their way to it
 #define MAIL_SESSIONS      1   // of them being handed over
 #define NET_SPARE          2   // connections beside the clients and HTTP: to say 503, or lingering in close
-#define TLS_SESSIONS       1
-#define TLS_ARENA          28672 // bytes that all of them share
-#define TLS_IN             4096  // bytes of a record that comes in; a peer may send 16384 unless it agrees on less
-#define TLS_OUT            2048  // bytes of a record that goes out
+#define BOOT_NOTE          512 // bytes of what an emulator or a debugger may hand over at the start
 
 #elif defined(PIPIT_PROFILE_MEDIUM) // a few MB of RAM
 
@@ -68,10 +65,11 @@
 #define MAIL_QUEUE         16
 #define MAIL_SESSIONS      2
 #define NET_SPARE          8
+#define BOOT_NOTE          16384
 #define TLS_SESSIONS       2
-#define TLS_ARENA          81920
-#define TLS_IN             16384
-#define TLS_OUT            4096
+#define TLS_ARENA          81920 // bytes that all of them share
+#define TLS_IN             16384 // bytes of a record that comes in; a peer may send 16384 unless it agrees on less
+#define TLS_OUT            4096  // bytes of a record that goes out
 
 #else // the simulator
 

@@ -18,7 +18,7 @@
 #define LWIP_STATS                0
 #define MEM_LIBC_MALLOC           0
 #define MEMP_MEM_MALLOC           0
-#define MEM_ALIGNMENT             8
+#define MEM_ALIGNMENT             (UINTPTR_MAX > UINT32_MAX ? 8 : 4)
 #define LWIP_CALLBACK_API         1
 #define LWIP_NETIF_HOSTNAME       1
 #define LWIP_NETIF_TX_SINGLE_PBUF 0
@@ -70,6 +70,7 @@
 #define NET_SEND_MAX      1024
 #define NET_HELD_PBUFS    2
 #define DEMUX_BUCKETS     16
+#define ETH_PAD_SIZE      2 // IP headers on word boundaries; the boards' Ethernet FIFOs want the same
 #elif defined(PIPIT_PROFILE_MEDIUM)
 #define TCP_MSS           1460
 #define TCP_WND           4096
@@ -83,6 +84,7 @@
 #define NET_SEND_MAX      4096
 #define NET_HELD_PBUFS    4
 #define DEMUX_BUCKETS     64
+#define ETH_PAD_SIZE      2
 #else
 // The simulator. A window of 8 KB holds any message, and 1,000 hostile peers hold no more than the pools have.
 #define TCP_MSS                        65400

@@ -1,10 +1,10 @@
 #include "net.h"
 #include "demux.h"
 #include "hooks.h"
-#include "log.h"
 #include "net_private.h"
 #include "pool.h"
 #include "port.h"
+#include "trail.h"
 
 #include "lwip/altcp.h"
 #include "lwip/altcp_tcp.h"
@@ -123,8 +123,7 @@ static void make_dirty(struct net_conn *c)
 
 static void change(struct net_conn *c, enum state state)
 {
-    log_line(LOG_DEBUG, "net", "%u: %s -> %s", (unsigned)pool_index(&connections, c), state_names[c->state],
-             state_names[state]);
+    trail_change("net", "connection", pool_index(&connections, c), state_names[c->state], state_names[state]);
     c->state = (uint8_t)state;
     make_ready(c, EVENT_TURN);
 }

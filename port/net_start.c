@@ -110,10 +110,11 @@ static err_t start_interface(struct netif *netif)
     return port_netif_init(netif) == 0 ? ERR_OK : ERR_IF;
 }
 
-// lwIP gives its loopback interface no MTU, and then segments of any size, which no buffer holds.
+// lwIP gives its loopback interface no MTU, and then segments of any size, which no buffer holds. It is the first and
+// so far the only one; netif_find() would bring in atoi() and with it errno, which is thread-local.
 static void bound_loopback(void)
 {
-    net_loopback = netif_find("lo0");
+    net_loopback = netif_list;
     net_loopback->mtu = 1500;
 }
 

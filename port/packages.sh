@@ -27,6 +27,10 @@ packages_of() {
     test) echo libcmocka-dev curl valgrind iproute2 util-linux python3 python3-grpcio nghttp2-client openssl $(node_packages) ;;
     tools) echo python3 ;;
     lint) echo clang-tidy cppcheck clang-format ;;
+    arm) echo gcc-arm-none-eabi picolibc-arm-none-eabi ;;
+    riscv) echo gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf ;;
+    qemu) echo qemu-system-arm qemu-system-misc gdb-multiarch ;;
+    flash) echo openocd ;;
     fuzz) echo clang "libclang-rt-$(clang_major)-dev" ;;
     *) fail "there is no package set '$1'" ;;
     esac

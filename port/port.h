@@ -21,6 +21,9 @@ uint32_t port_now_us(void);
 // Milliseconds since 1970-01-01 UTC, or 0 while nobody has told the machine what time it is.
 uint64_t port_wall_ms(void);
 
+// Tells the machine what time it is. One that has a clock of its own ignores it.
+void port_wall_set(uint64_t ms);
+
 /// Entropy ///
 
 // Fills `bytes` from the machine's entropy source. False when the machine has none: then no secret may be made.
@@ -52,9 +55,19 @@ int port_netif_init(struct netif *netif);
 // Hands the frames that have arrived to `netif->input`, a bounded number a call. True when more are waiting.
 bool port_netif_poll(struct netif *netif);
 
+/// Memory ///
+
+// Bytes of the stack, and how many of them were ever used; both 0 on a machine that does not count them.
+size_t port_stack_size(void);
+size_t port_stack_used(void);
+
 /// Running ///
 
-// Sleeps until a frame or a console byte arrives, or `most_ms` have passed, whichever is first.
+// Why the machine was started the last time: "power on", "reboot: asked for at the console".
+const char *port_reset_reason(void);
+
+// Sleeps until a frame or a console byte arrives, or `most_ms` have passed, whichever is first. Called once a turn,
+// after every service has had its step: here a board feeds its watchdog, and nowhere else.
 void port_idle(uint32_t most_ms);
 
 // True once somebody wants the machine to stop (Ctrl-C in the simulator). The loop then says goodbye and ends.

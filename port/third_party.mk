@@ -10,11 +10,14 @@ NANOPB  := $(THIRD_PARTY)/nanopb
 LWIP_SOURCES := $(addprefix src/core/,altcp.c altcp_alloc.c altcp_tcp.c def.c dns.c inet_chksum.c init.c ip.c mem.c memp.c \
                   netif.c pbuf.c stats.c tcp.c tcp_in.c tcp_out.c timeouts.c udp.c ipv4/etharp.c ipv4/icmp.c ipv4/ip4.c \
                   ipv4/ip4_addr.c ipv4/ip4_frag.c) src/netif/ethernet.c
-MBEDTLS_SOURCES := $(addprefix library/,aes.c aesni.c asn1parse.c asn1write.c base64.c bignum.c bignum_core.c chacha20.c \
-                     chachapoly.c cipher.c cipher_wrap.c constant_time.c ecdh.c ecdsa.c ecp.c ecp_curves.c gcm.c md.c \
-                     memory_buffer_alloc.c oid.c pk.c pk_ecc.c pk_wrap.c pkparse.c platform.c platform_util.c poly1305.c \
-                     rsa.c rsa_alt_helpers.c sha1.c sha256.c sha512.c ssl_ciphersuites.c ssl_client.c ssl_msg.c ssl_tls.c \
-                     ssl_tls12_client.c x509.c x509_crt.c)
+# Hashes, base64 and the random generator for everybody; what TLS takes beside them where it is a feature.
+MBEDTLS_SOURCES := $(addprefix library/,aes.c aesni.c base64.c constant_time.c ctr_drbg.c platform_util.c sha1.c sha256.c)
+MBEDTLS_SOURCES_tls := $(addprefix library/,asn1parse.c asn1write.c bignum.c bignum_core.c chacha20.c \
+                         chachapoly.c cipher.c cipher_wrap.c ecdh.c ecdsa.c ecp.c ecp_curves.c gcm.c md.c \
+                         memory_buffer_alloc.c oid.c pk.c pk_ecc.c pk_wrap.c pkparse.c platform.c poly1305.c rsa.c \
+                         rsa_alt_helpers.c sha512.c ssl_ciphersuites.c ssl_client.c ssl_msg.c ssl_tls.c \
+                         ssl_tls12_client.c x509.c x509_crt.c)
+MBEDTLS_SOURCES += $(foreach feature,$(FEATURES_$(PROFILE)),$(MBEDTLS_SOURCES_$(feature)))
 CJSON_SOURCES := cJSON.c
 NANOPB_SOURCES := pb_common.c pb_decode.c pb_encode.c
 
@@ -25,8 +28,9 @@ THIRD_PARTY_CPPFLAGS := -isystem $(LWIP)/src/include -isystem $(MBEDTLS)/include
 THIRD_PARTY_OBJECTS := $(LWIP_SOURCES:%.c=$(B)/lwip/%.o) $(MBEDTLS_SOURCES:%.c=$(B)/mbedtls/%.o) \
                        $(CJSON_SOURCES:%.c=$(B)/cjson/%.o) $(NANOPB_SOURCES:%.c=$(B)/nanopb/%.o)
 
-# cJSON's default hooks name malloc; the names are turned into ours, which hand out an arena (services/gateway/json.c).
-CJSON_FLAGS := -Dmalloc=json_arena_malloc -Drealloc=json_arena_realloc -Dfree=json_arena_free -DCJSON_NESTING_LIMIT=8
+# cJSON's default hooks name malloc; the names are turned into ours, which hand out an arena (services/gateway/json.h).
+CJSON_FLAGS := -Dmalloc=json_arena_malloc -Drealloc=json_arena_realloc -Dfree=json_arena_free -Dstrtod=json_skip_number \
+               -DCJSON_NESTING_LIMIT=8
 
 ifneq ($(filter-out $(GOALS_WITHOUT_SOURCES),$(GOALS)),)
 ifeq ($(THIRD_PARTY),build/third_party)
@@ -45,7 +49,7 @@ $(B)/lwip/%.o: $(LWIP)/%.c Makefile
 	$(call compile,$(CPPFLAGS) $(CFLAGS) -Wno-address)
 $(B)/mbedtls/%.o: $(MBEDTLS)/%.c Makefile
 	$(call compile,$(CPPFLAGS) $(CFLAGS))
-$(B)/cjson/%.o: $(CJSON)/%.c Makefile
+$(B)/cjson/%.o: $(CJSON)/%.c Makefile port/third_party.mk
 	$(call compile,$(CPPFLAGS) $(CFLAGS) $(CJSON_FLAGS))
 $(B)/nanopb/%.o: $(NANOPB)/%.c Makefile
 	$(call compile,$(CPPFLAGS) $(CFLAGS))

@@ -108,6 +108,21 @@ static bool signals_take(void)
     return !hangup_matters() || sigaction(SIGHUP, &stop, NULL) == 0;
 }
 
+size_t port_stack_size(void)
+{
+    return 0;
+}
+
+size_t port_stack_used(void)
+{
+    return 0;
+}
+
+const char *port_reset_reason(void)
+{
+    return "started";
+}
+
 bool port_stopping(void)
 {
     return stopping != 0;

@@ -10,3 +10,12 @@ $(B)/sim/slirp.o: CPPFLAGS += $(SIM_CPPFLAGS)
 
 $(B)/pipit: $(SIM_OBJECTS) $(FIRMWARE)
 	@echo "  LD $@"; $(CC) $(LDFLAGS) $^ $(SIM_LIBS) -o $@
+
+## sim: build the simulator, build/sim/pipit
+sim: $(B)/pipit
+
+## run: start the simulator; ARGS="--set chat.rate=0" passes options on
+run: sim
+	$(B)/pipit $(ARGS)
+
+.PHONY: sim

@@ -37,9 +37,13 @@ void json_forget(void);
 // The most bytes of the arena that one body has used so far.
 uint32_t json_high_water(void);
 
-// cJSON is compiled with malloc, realloc and free renamed to these.
+// cJSON is compiled with malloc, realloc and free renamed to these,
 void *json_arena_malloc(size_t size);
 void *json_arena_realloc(void *old, size_t size);
 void json_arena_free(void *old);
+
+// and strtod to this. No field is a number, so a number's length is all that counts; a C library's strtod
+// may have a heap or thread-local storage behind it.
+double json_skip_number(const char *number, char **end);
 
 #endif

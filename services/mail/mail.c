@@ -2,7 +2,8 @@
 #include "../../port/log.h"
 #include "../../port/pool.h"
 #include "../../port/port.h"
-#include "../../port/tls.h"
+#include "../../port/tls/tls.h"
+#include "../../port/trail.h"
 #include "mail_private.h"
 #include "transcript.h"
 #include <mbedtls/platform_util.h>
@@ -56,8 +57,7 @@ static const char *const state_names[] = {"FREE", "WAITING", "HANDING_OVER", "PA
 
 static void change(struct mail *m, enum letter_state state)
 {
-    log_line(LOG_DEBUG, "mail", "letter %u: %s -> %s", (unsigned)pool_index(&mail_letters, m), state_names[m->state],
-             state_names[state]);
+    trail_change("mail", "letter", pool_index(&mail_letters, m), state_names[m->state], state_names[state]);
     done_count += (state == LETTER_DONE ? 1u : 0u) - (m->state == LETTER_DONE ? 1u : 0u);
     m->state = (uint8_t)state;
     mail_stir();

@@ -2,7 +2,8 @@
 #include "../../port/net.h"
 #include "../../port/pool.h"
 #include "../../port/port.h"
-#include "../../port/tls.h"
+#include "../../port/tls/tls.h"
+#include "../../port/trail.h"
 #include "mail_private.h"
 #include "transcript.h"
 #include <mbedtls/platform_util.h>
@@ -49,8 +50,7 @@ _Static_assert(offsetof(struct session, state) >= sizeof(void *), "a free slot's
 
 static void change(struct session *s, enum state state)
 {
-    log_line(LOG_DEBUG, "mail", "session %u: %s -> %s", (unsigned)pool_index(&mail_sessions, s), state_names[s->state],
-             state_names[state]);
+    trail_change("mail", "session", pool_index(&mail_sessions, s), state_names[s->state], state_names[state]);
     s->state = (uint8_t)state;
 }
 

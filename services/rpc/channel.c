@@ -198,6 +198,11 @@ struct channel *channel_for(struct span target)
     return c;
 }
 
+uint32_t channel_number(const struct channel *c)
+{
+    return (uint32_t)(c - channels);
+}
+
 uint32_t rpc_channels(void)
 {
     uint32_t count = 0;

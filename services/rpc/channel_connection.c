@@ -1,5 +1,6 @@
 #include "../../port/log.h"
 #include "../../port/port.h"
+#include "../../port/trail.h"
 #include "channel_private.h"
 #include <mbedtls/platform_util.h>
 
@@ -43,7 +44,7 @@ bool channel_split(struct span target, struct span *host, uint16_t *port)
 
 static void change(struct channel *c, enum channel_state next)
 {
-    log_line(LOG_DEBUG, "rpc", "%s: %s -> %s", c->target, state_names[c->state], state_names[next]);
+    trail_change("rpc", "channel", channel_number(c), state_names[c->state], state_names[next]);
     c->state = (uint8_t)next;
     c->since = port_now_ms();
 }

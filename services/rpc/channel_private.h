@@ -116,6 +116,7 @@ void request_again(struct rpc_request *r);
 
 // A slot for the target, for calls that are to be made now; NULL when there is none. And the one that has it already
 // and is not DRAINING.
+uint32_t channel_number(const struct channel *c);
 struct channel *channel_for(struct span target);
 struct channel *channel_find(struct span target);
 

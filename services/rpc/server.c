@@ -2,6 +2,7 @@
 #include "../../port/pool.h"
 #include "../../port/port.h"
 #include "../../port/text.h"
+#include "../../port/trail.h"
 #include "server_private.h"
 #include <mbedtls/platform_util.h>
 #include <string.h>
@@ -43,8 +44,7 @@ static const char *const state_names[] = {"FREE", "PREFACE", "OPEN", "PINGED", "
 
 static void change(struct rpc_connection *c, enum rpc_connection_state next)
 {
-    log_line(LOG_DEBUG, "rpc", "connection %u: %s -> %s", (unsigned)pool_index(&rpc_connections, c),
-             state_names[c->state], state_names[next]);
+    trail_change("rpc", "connection", pool_index(&rpc_connections, c), state_names[c->state], state_names[next]);
     c->since = port_now_ms();
     c->state = (uint8_t)next;
 }

@@ -1,8 +1,8 @@
 #include "probe.h"
-#include "../../port/log.h"
 #include "../../port/net.h"
 #include "../../port/pool.h"
 #include "../../port/port.h"
+#include "../../port/trail.h"
 #include "../service.h"
 #include "scrape.h"
 
@@ -32,8 +32,7 @@ POOL(node_probes, struct probe, STATUS_PROBES);
 
 static void change(struct probe *p, enum state state)
 {
-    log_line(LOG_DEBUG, "probe", "%u: %s -> %s", (unsigned)pool_index(&node_probes, p), state_names[p->state],
-             state_names[state]);
+    trail_change("status", "probe", pool_index(&node_probes, p), state_names[p->state], state_names[state]);
     p->state = (uint8_t)state;
 }
 

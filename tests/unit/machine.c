@@ -91,6 +91,21 @@ void port_idle(uint32_t most_ms)
     machine_now_ms += most_ms;
 }
 
+size_t port_stack_size(void)
+{
+    return 0;
+}
+
+size_t port_stack_used(void)
+{
+    return 0;
+}
+
+const char *port_reset_reason(void)
+{
+    return "test";
+}
+
 bool port_stopping(void)
 {
     return false;

@@ -1,4 +1,4 @@
-// A make-believe TLS for the mail tests: port/tls.h without cryptography, with both ends in the test's hands.
+// A make-believe TLS for the mail tests: port/tls/tls.h without cryptography, with both ends in the test's hands.
 //
 // The client says "HELLO" and waits for "HELLO" (good), "EXPIRED" (a bad certificate), "STARVED" (it finds no memory
 // for what comes next) or anything else (no TLS), each of 8 bytes. Then come records: a letter (D data, C
@@ -7,7 +7,7 @@
 #ifndef PIPIT_MAIL_SUPPORT_H
 #define PIPIT_MAIL_SUPPORT_H
 
-#include "../../port/tls.h"
+#include "../../port/tls/tls.h"
 
 #define FAKE_TLS_HELLO   "HELLO   "
 #define FAKE_TLS_EXPIRED "EXPIRED "

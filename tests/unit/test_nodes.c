@@ -464,11 +464,11 @@ static void test_states_are_logged(void **state)
     log_threshold = LOG_DEBUG;
     set_key("10.0.2.2:9000");
     be_asked_and_answer(0, 12);
-    const char *const steps[] = {"probe: 0: IDLE -> DIALLING", "probe: 0: DIALLING -> READING",
-                                 "probe: 0: READING -> LEAVING", "probe: 0: LEAVING -> IDLE"};
+    const char *const steps[] = {"status: probe 0: IDLE -> DIALLING", "status: probe 0: DIALLING -> READING",
+                                 "status: probe 0: READING -> LEAVING", "status: probe 0: LEAVING -> IDLE"};
     for (size_t i = 0; i < COUNT(steps); i++)
         assert_int_equal(occurrences(steps[i]), 1);
-    assert_int_equal(occurrences("probe: 0: "), COUNT(steps));
+    assert_int_equal(occurrences("status: probe 0: "), COUNT(steps));
 }
 
 // Our own server's page is longer than one segment, chunked, and goes on behind the line that counts: what is left is

@@ -13,7 +13,7 @@
 #undef port_certificates
 
 #include "../../port/log.h"
-#include "../../port/tls_private.h"
+#include "../../port/tls/tls_private.h"
 #include "machine.h"
 #include <arpa/inet.h>
 #include <errno.h>

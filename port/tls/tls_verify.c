@@ -1,7 +1,7 @@
 // Whom to trust. The certificates come as PEM text that may hold hundreds of them, so they are never parsed as a whole:
 // for each link of a chain the text is walked, and only certificates with the wanted name are unpacked.
-#include "log.h"
-#include "port.h"
+#include "../log.h"
+#include "../port.h"
 #include "tls_private.h"
 
 #include <mbedtls/asn1.h>

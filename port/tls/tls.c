@@ -1,7 +1,7 @@
 #include "tls.h"
-#include "log.h"
-#include "net.h"
-#include "pool.h"
+#include "../net.h"
+#include "../pool.h"
+#include "../trail.h"
 #include "tls_private.h"
 
 #include <mbedtls/platform_util.h>
@@ -20,8 +20,7 @@ POOL(tls_sessions, struct tls, TLS_SESSIONS);
 
 static void change(struct tls *t, enum tls_state state)
 {
-    log_line(LOG_DEBUG, "tls", "%u: %s -> %s", (unsigned)pool_index(&tls_sessions, t), state_names[t->state],
-             state_names[state]);
+    trail_change("tls", "session", pool_index(&tls_sessions, t), state_names[t->state], state_names[state]);
     t->state = (uint8_t)state;
 }
 

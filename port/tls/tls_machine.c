@@ -1,5 +1,5 @@
 // What mbedTLS asks of the machine (port/mbedtls_config.h).
-#include "port.h"
+#include "../port.h"
 #include "tls_private.h"
 
 #include <mbedtls/entropy.h>

@@ -1,8 +1,8 @@
-// The inside of a TLS session, shared by port/tls*.c alone.
+// The inside of a TLS session, shared by port/tls/*.c alone.
 #ifndef PIPIT_TLS_PRIVATE_H
 #define PIPIT_TLS_PRIVATE_H
 
-#include "../app/limits.h"
+#include "../../app/limits.h"
 #include "tls.h"
 
 #include <mbedtls/ssl.h>

@@ -12,7 +12,7 @@
 #ifndef PIPIT_TLS_H
 #define PIPIT_TLS_H
 
-#include "text.h"
+#include "../text.h"
 
 struct tls;
 

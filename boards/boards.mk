@@ -1,0 +1,55 @@
+# A board: `make BOARD=NAME`. boards/NAME/board.mk sets
+#
+#     PROFILE       its class in app/limits.h: small or medium
+#     CROSS, CPU    the compiler's prefix, and its flags for the processor
+#     COMMON        the files of boards/common that not every board takes: its processor's
+#     FLASH_BUDGET  bytes that the program may take
+#     QEMU          the emulator and the machine; NIC_MODEL: its network card, or NIC_DEVICE: the -device of one
+#     OPENOCD       OpenOCD's configuration, for a board that exists and has flash
+#     BOARD_TOOLS   the Debian packages (port/packages.sh): arm or riscv
+#
+# The same ELF is flashed and emulated. What an emulator wants otherwise it hands over in a boot note (boards/note.sh).
+CPPFLAGS += -D_DEFAULT_SOURCE
+CFLAGS   += $(CPU) --specs=picolibc.specs -fno-builtin-malloc
+OPTIMIZE := -Os
+# There uint32_t is a long, of the same 32 bits as an int. The compiler of the simulator looks at the formats.
+WARNINGS += -Wno-format
+
+PACKAGES_elf   := $(BOARD_TOOLS)
+PACKAGES_run   := $(BOARD_TOOLS) qemu
+PACKAGES_debug := $(BOARD_TOOLS) qemu
+PACKAGES_flash := $(BOARD_TOOLS) flash
+
+ELF           := $(B)/pipit.elf
+BOARD_SOURCES := $(wildcard boards/$(BOARD)/*.c) $(filter-out boards/common/cortex_m.c,$(wildcard boards/common/*.c)) \
+                 $(addprefix boards/common/,$(COMMON))
+BOARD_OBJECTS := $(BOARD_SOURCES:%.c=$(B)/%.o)
+BOARD_SCRIPT  := boards/$(BOARD)/$(BOARD).ld
+
+.DEFAULT_GOAL := elf
+
+## elf: (with BOARD=NAME, the default there) the program, its map, and tables of its flash and RAM
+elf: $(ELF)
+	@tests/ram.py $(B) --map $(B)/pipit.map --flash $(FLASH_BUDGET)
+
+# picolibc's start-up code and script are left out: boards/common has its own, without a heap.
+$(ELF): $(BOARD_OBJECTS) $(LIBPIPIT) $(BOARD_SCRIPT) boards/common/sections.ld
+	@echo "  LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) -nostartfiles -T $(BOARD_SCRIPT) -Wl,-Map=$(B)/pipit.map \
+	    -Wl,--no-warn-rwx-segments $(BOARD_OBJECTS) $(LIBPIPIT) -o $@
+
+RUN = BOARD=$(BOARD) B=$(B) NM=$(CROSS)nm QEMU="$(QEMU)" NIC_MODEL="$(NIC_MODEL)" NIC_DEVICE="$(NIC_DEVICE)" \
+      FORWARD="$(FORWARD)" boards/run.sh
+
+## run: (with BOARD=NAME) in QEMU; FORWARD="HOSTPORT:DEVICEPORT ..." and ARGS="--set chat.rate=0" as with the simulator
+run: $(ELF)
+	@$(RUN) $(ARGS)
+
+## debug: (with BOARD=NAME) the same with gdb attached, halted at the start
+debug: $(ELF)
+	@GDB=1 $(RUN) $(ARGS)
+
+## flash: (with BOARD=NAME) write the program, and a fresh seed, to the board's flash with OpenOCD
+flash: $(ELF)
+	@OPENOCD="$(OPENOCD)" BOARD=$(BOARD) boards/flash.sh $(ELF)
+
+.PHONY: elf debug flash

@@ -1,0 +1,11 @@
+# Texas Instruments (Luminary Micro) LM3S6965 evaluation board: Cortex-M3 at 50 MHz, 256 KB of flash, 64 KB of RAM, Ethernet
+# on the chip.
+PROFILE      := small
+CROSS        := arm-none-eabi-
+CPU          := -mcpu=cortex-m3 -mthumb
+COMMON       := cortex_m.c
+FLASH_BUDGET := 163840
+QEMU         := qemu-system-arm -M lm3s6965evb
+NIC_MODEL    := stellaris
+OPENOCD      := board/ek-lm3s6965.cfg
+BOARD_TOOLS  := arm

@@ -1,0 +1,69 @@
+// LM3S6965: the registers that are used, by their names in the data sheet.
+#ifndef PIPIT_LM3S6965_H
+#define PIPIT_LM3S6965_H
+
+#include "../common/cortex_m.h"
+
+#define INTERRUPT_UART0    5
+#define INTERRUPT_WATCHDOG 18
+#define INTERRUPT_ETHERNET 42
+
+// System control (section 5)
+#define SYSCTL_RIS    REGISTER(0x400fe050)
+#define SYSCTL_RESC   REGISTER(0x400fe05c)
+#define SYSCTL_RCC    REGISTER(0x400fe060)
+#define SYSCTL_RCGC0  REGISTER(0x400fe100)
+#define SYSCTL_RCGC1  REGISTER(0x400fe104)
+#define SYSCTL_RCGC2  REGISTER(0x400fe108)
+#define SYSCTL_USECRL REGISTER(0x400fe140)
+#define SYSCTL_USER0  REGISTER(0x400fe1e0)
+#define SYSCTL_USER1  REGISTER(0x400fe1e4)
+
+// Flash (section 7)
+#define FLASH_FMA   REGISTER(0x400fd000)
+#define FLASH_FMD   REGISTER(0x400fd004)
+#define FLASH_FMC   REGISTER(0x400fd008)
+#define FLASH_FCRIS REGISTER(0x400fd00c)
+
+// General-purpose pins (section 8)
+#define GPIOA_AFSEL REGISTER(0x40004420)
+#define GPIOA_DEN   REGISTER(0x4000451c)
+#define GPIOF_AFSEL REGISTER(0x40025420)
+#define GPIOF_DEN   REGISTER(0x4002551c)
+
+// Watchdog (section 11)
+#define WDT_LOAD REGISTER(0x40000000)
+#define WDT_CTL  REGISTER(0x40000008)
+
+// UART 0 (section 12)
+#define UART0_DR   REGISTER(0x4000c000)
+#define UART0_FR   REGISTER(0x4000c018)
+#define UART0_IBRD REGISTER(0x4000c024)
+#define UART0_FBRD REGISTER(0x4000c028)
+#define UART0_LCRH REGISTER(0x4000c02c)
+#define UART0_CTL  REGISTER(0x4000c030)
+#define UART0_IM   REGISTER(0x4000c038)
+#define UART0_ICR  REGISTER(0x4000c044)
+
+// Ethernet (section 15)
+#define MAC_RIS_IACK REGISTER(0x40048000)
+#define MAC_IM       REGISTER(0x40048004)
+#define MAC_RCTL     REGISTER(0x40048008)
+#define MAC_TCTL     REGISTER(0x4004800c)
+#define MAC_DATA     REGISTER(0x40048010)
+#define MAC_IA0      REGISTER(0x40048014)
+#define MAC_IA1      REGISTER(0x40048018)
+#define MAC_THR      REGISTER(0x4004801c)
+#define MAC_MCTL     REGISTER(0x40048020)
+#define MAC_MDV      REGISTER(0x40048024)
+#define MAC_MTXD     REGISTER(0x4004802c)
+#define MAC_MRXD     REGISTER(0x40048030)
+#define MAC_NP       REGISTER(0x40048034)
+#define MAC_TR       REGISTER(0x40048038)
+
+/// eth.c ///
+
+// Called for INTERRUPT_ETHERNET.
+void ethernet_interrupt(void);
+
+#endif
