@@ -4,6 +4,7 @@
 #include "../port/net.h"
 #include "../port/net_private.h"
 #include "../port/port.h"
+#include "../port/trail.h"
 #include "../services/service.h"
 #include "shell.h"
 
@@ -45,6 +46,7 @@ static uint32_t step_services(void)
     for (size_t i = 0; i < service_count; i++) {
         if (services[i]->step == NULL)
             continue;
+        trail_turn = services[i]->name;
         uint32_t before = port_now_us();
         uint32_t wish = services[i]->step(now);
         note_longest(&service_longest_us[i], port_now_us() - before);
@@ -57,11 +59,16 @@ static uint32_t step_services(void)
 static uint32_t turn(void)
 {
     uint32_t before = port_now_us();
+    trail_turn = "frames";
     bool more_frames = port_netif_poll(&net_interface);
+    trail_turn = "timers";
     sys_check_timeouts();
+    trail_turn = "connections";
     net_poll();
     uint32_t sleep = step_services();
+    trail_turn = "console";
     shell_step();
+    trail_turn = "output";
     net_flush();
     note_longest(&longest_turn_us, port_now_us() - before);
     if (more_frames || net_pending())

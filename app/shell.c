@@ -42,6 +42,9 @@ static void command_status(struct span rest)
         net_address_text(net_own_address(), address), net_open(), hub_clients(), users_count(),
         (unsigned long long)hub_newest());
     say("longest turn %u us", longest_turn_us);
+    if (port_stack_size() > 0)
+        say("started after: %s; %zu of %zu bytes of stack used", port_reset_reason(), port_stack_used(),
+            port_stack_size());
 }
 
 static void command_top(struct span rest)
@@ -162,6 +165,12 @@ static void command_config(struct span rest)
     }
 }
 
+static void command_reboot(struct span rest)
+{
+    (void)rest;
+    port_reboot("asked for at the console");
+}
+
 static void command_help(struct span rest);
 
 // Name, what it does, and what it is for. A new command is a line here.
@@ -183,6 +192,7 @@ static const struct {
     {"set", command_set, "set KEY VALUE: change a setting"},
     {"unset", command_unset, "unset KEY: back to the default"},
     {"config", command_config, "all settings"},
+    {"reboot", command_reboot, "start again from reset"},
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])

@@ -37,8 +37,8 @@ $(ELF): $(BOARD_OBJECTS) $(LIBPIPIT) $(BOARD_SCRIPT) boards/common/sections.ld
 	@echo "  LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) -nostartfiles -T $(BOARD_SCRIPT) -Wl,-Map=$(B)/pipit.map \
 	    -Wl,--no-warn-rwx-segments $(BOARD_OBJECTS) $(LIBPIPIT) -o $@
 
-RUN = BOARD=$(BOARD) B=$(B) NM=$(CROSS)nm QEMU="$(QEMU)" NIC_MODEL="$(NIC_MODEL)" NIC_DEVICE="$(NIC_DEVICE)" \
-      FORWARD="$(FORWARD)" boards/run.sh
+RUN_ENVIRONMENT = BOARD=$(BOARD) B=$(B) NM=$(CROSS)nm QEMU="$(QEMU)" NIC_MODEL="$(NIC_MODEL)" NIC_DEVICE="$(NIC_DEVICE)"
+RUN             = $(RUN_ENVIRONMENT) FORWARD="$(FORWARD)" boards/run.sh
 
 ## run: (with BOARD=NAME) in QEMU; FORWARD="HOSTPORT:DEVICEPORT ..." and ARGS="--set chat.rate=0" as with the simulator
 run: $(ELF)

@@ -1,57 +1,81 @@
 #!/usr/bin/env bash
-# run.sh [--set KEY=VALUE]...: starts a board in QEMU, with the console on the terminal. boards/boards.mk says in the
-# environment which one. Options are those of boards/note.sh. GDB=1 halts it at the start with gdb attached.
+# run.sh [--set KEY=VALUE]...: starts a board in QEMU, with the console on the terminal. Options are those of boards/note.sh;
+# boards/boards.mk says in the environment which board, and a user or a test may set there
+#
+#     FORWARD="8080:80 50051:50051"  ports of this machine that lead to the board's (8080:80)
+#     FRAMES=HERE:THERE              puts the UDP port HERE of this machine on the board's Ethernet too: a datagram from the
+#                                    port THERE is a frame, and every frame of the wire goes there
+#     MONITOR=PORT                   QEMU's monitor on a TCP port
+#     NOTE=none                      hands over no boot note: the board starts as if it had just been switched on
+#     QEMU_OPTIONS                   more options of QEMU's
+#     GDB=1                          halts at the start, with gdb attached; the console goes to a file
 set -euo pipefail
+
+fail() {
+    echo "run.sh: $*" >&2
+    exit 2
+}
 
 elf=$B/pipit.elf
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 # The emulated board is for trying out: development mode, and no limit by address, since behind QEMU's user network all
-# clients have the same one. Whoever gives settings of their own goes last and wins.
+# clients have the same one. A user's own settings come later and win.
 settings=(--set dev.echo_code=1 --set net.per_address=0 --set mail.per_address=0)
 
-# An array may not be longer than what the board keeps for it.
-note_size() {
-    "$NM" -S "$elf" | awk '$4 == "boot_note" { print $2 }'
-}
-
-note_address() {
-    "$NM" "$elf" | awk '$3 == "boot_note" { print "0x" $1 }'
+note_options() {
+    local address size
+    read -r address size < <("$NM" -S "$elf" | awk '$4 == "boot_note" { print $1, $2 }')
+    boards/note.sh "$folder/note" "${settings[@]}" "$@"
+    [ "$(stat -c %s "$folder/note")" -le $((16#$size)) ] || fail "the settings are longer than the board's boot note of $((16#$size)) bytes."
+    # An open file outlives its name: QEMU reads it after this script has become QEMU.
+    exec {note}<"$folder/note"
+    command+=(-device "loader,file=/proc/self/fd/$note,addr=0x$address,force-raw=on")
 }
 
 forwards() {
     local pair
     for pair in ${FORWARD:-8080:80}; do
-        [[ $pair =~ ^[0-9]+:[0-9]+$ ]] || { echo "FORWARD=$pair: give it as HOSTPORT:DEVICEPORT, such as 8080:80." >&2; exit 2; }
+        [[ $pair =~ ^[0-9]+:[0-9]+$ ]] || fail "FORWARD=$pair: give it as HOSTPORT:DEVICEPORT, such as 8080:80."
         printf ',hostfwd=tcp:127.0.0.1:%s-:%s' "${pair%:*}" "${pair#*:}"
     done
 }
 
-boards/note.sh "$folder/note" "${settings[@]}" "$@"
-[ "$(stat -c %s "$folder/note")" -le $((16#$(note_size))) ] ||
-    { echo "run.sh: the settings are longer than the board's boot note, $((16#$(note_size))) bytes." >&2; exit 2; }
+network_options() {
+    local forwards
+    forwards=$(forwards)
+    if [ -n "${FRAMES:-}" ]; then
+        command+=(-netdev "user,id=user$forwards" -netdev "socket,id=frames,udp=127.0.0.1:${FRAMES#*:},localaddr=127.0.0.1:${FRAMES%:*}")
+        command+=(-netdev hubport,id=hub1,hubid=1,netdev=user -netdev hubport,id=hub2,hubid=1,netdev=frames -netdev hubport,id=net,hubid=1)
+    else
+        command+=(-netdev "user,id=net$forwards")
+    fi
+    if [ -n "${NIC_DEVICE:-}" ]; then
+        command+=(-device "$NIC_DEVICE,netdev=net")
+    else
+        command+=(-net "nic,model=$NIC_MODEL,netdev=net")
+    fi
+}
 
-read -r -a command <<<"$QEMU"
-command+=(-display none -monitor none -serial "${SERIAL:-stdio}")
-command+=(-netdev "user,id=net${NET_OPTIONS:-}$(forwards)")
-if [ -n "${NIC_DEVICE:-}" ]; then
-    command+=(-device "$NIC_DEVICE,netdev=net")
-else
-    command+=(-net "nic,model=$NIC_MODEL,netdev=net")
+read -r -a command <<<"$QEMU -display none -kernel $elf ${QEMU_OPTIONS:-}"
+command+=(-monitor "$([ -z "${MONITOR:-}" ] && echo none || echo "tcp:127.0.0.1:$MONITOR,server=on,wait=off")")
+network_options
+[ "${NOTE:-}" = none ] || note_options "$@"
+
+if [ -n "${GDB:-}" ]; then
+    command+=(-serial "file:$B/console.log" -S -gdb tcp:127.0.0.1:3333)
+    echo "${command[*]}"
+    "${command[@]}" </dev/null &
+    trap 'kill $! 2>/dev/null; rm -rf "$folder"' EXIT
+    echo "The console goes to $B/console.log."
+    gdb-multiarch -q -ex 'target remote 127.0.0.1:3333' "$elf"
+    exit
 fi
-command+=(-device "loader,file=$folder/note,addr=$(note_address),force-raw=on" -kernel "$elf")
-[ -z "${GDB:-}" ] || command+=(-S -gdb tcp:127.0.0.1:3333)
-
+command+=(-serial stdio)
 echo "${command[*]}"
 for pair in ${FORWARD:-8080:80}; do
     echo "$BOARD's port ${pair#*:} is 127.0.0.1:${pair%:*}"
 done
-if [ -n "${GDB:-}" ]; then
-    SERIAL= "${command[@]}" </dev/null >"$B/console.log" &
-    trap 'kill $! 2>/dev/null; rm -rf "$folder"' EXIT
-    echo "The console goes to $B/console.log."
-    gdb-multiarch -q -ex 'target remote 127.0.0.1:3333' "$elf"
-else
-    "${command[@]}"
-fi
+rm -rf "$folder"
+exec "${command[@]}"

@@ -7,13 +7,13 @@ const uint32_t board_clock_hz = 25000000;
 
 /// Console: CMSDK UART 0 at 115,200 baud (DDI 0479, section 4.3) ///
 
-#define STATE_TX_FULL   1u
-#define STATE_RX_FULL   2u
-#define CTRL_TX         1u
-#define CTRL_RX         2u
-#define CTRL_RX_INT     8u
-#define INT_RX          2u
-#define BAUD            115200u
+#define STATE_TX_FULL 1u
+#define STATE_RX_FULL 2u
+#define CTRL_TX       1u
+#define CTRL_RX       2u
+#define CTRL_RX_INT   8u
+#define INT_RX        2u
+#define BAUD          115200u
 
 static void uart_start(void)
 {

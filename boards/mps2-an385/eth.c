@@ -1,5 +1,5 @@
-// The LAN9118 (SMSC data sheet LAN9118, revision 1.5): FIFOs of words, with a status word for each frame received and two
-// command words in front of each piece that is sent.
+// The LAN9118 (SMSC data sheet LAN9118, revision 1.5): FIFOs of words, with a status word for each frame received and
+// two command words in front of each piece that is sent.
 #include "../../port/port.h"
 #include "mps2_an385.h"
 
@@ -14,20 +14,20 @@
 
 #define FRAMES_A_POLL 16
 #define FRAME_MOST    1514
-#define CHECK         4 // bytes of the check sequence at a received frame's end
+#define CHECK         4  // bytes of the check sequence at a received frame's end
 #define PIECES_MOST   86 // of a frame that is sent (section 3.12.6)
 #define WAIT          100000u
 #define LINK_LOOK_MS  250
 
-#define ID             0x01180000u
-#define HW_CFG_SRST    1u
-#define HW_CFG_SET     0x00050000u // "must be one", and 5 KB of the memory for sending
-#define FIFO_INT_LEVEL 0x48000000u // data, so that statuses alone decide about receiving
-#define RX_CFG_OFFSET  (2u << 8)
-#define TX_CFG_ON      2u
-#define IRQ_CFG_ON     0x111u // enabled, active high, push-pull: else it stays asserted
-#define INT_RSFL       8u     // a received frame's status is there
-#define MAC_CR_ON      0x0010000cu // full duplex, transmitter, receiver
+#define ID                   0x01180000u
+#define HW_CFG_SRST          1u
+#define HW_CFG_SET           0x00050000u // "must be one", and 5 KB of the memory for sending
+#define FIFO_INT_LEVEL       0x48000000u // data, so that statuses alone decide about receiving
+#define RX_CFG_OFFSET        (2u << 8)
+#define TX_CFG_ON            2u
+#define IRQ_CFG_ON           0x111u      // enabled, active high, push-pull: else it stays asserted
+#define INT_RSFL             8u          // a received frame's status is there
+#define MAC_CR_ON            0x0010000cu // full duplex, transmitter, receiver
 #define MAC_CR_ALL_MULTICAST 0x00080000u
 
 #define RX_STATUS_ERROR     (1u << 15)
@@ -233,7 +233,8 @@ int port_netif_init(struct netif *netif)
     netif->mtu = 1500;
     netif->output = etharp_output;
     netif->linkoutput = link_output;
-    netif->flags |= NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_IGMP | NETIF_FLAG_LINK_UP;
+    netif->flags |=
+        NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_IGMP | NETIF_FLAG_LINK_UP;
     csr_write(MAC_CR, MAC_CR_ON | MAC_CR_ALL_MULTICAST);
     interrupt_enable(INTERRUPT_ETHERNET);
     return 0;

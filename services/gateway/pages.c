@@ -181,8 +181,19 @@ static bool status_head_row(struct http_cursor *cursor, struct text *out)
                 (unsigned long long)(port_now_ms() / 1000), net_address_text(net_own_address(), address));
     text_format(out, "\"clients\":%u,\n\"users\":%u,\n\"newest_event\":%llu,\n", hub_clients(), users_count(),
                 (unsigned long long)hub_newest());
-    text_format(out, "\"http_connections\":%u,\n\"http_requests\":%u,\n\"longest_turn_us\":%u,\n\"services\":[",
+    text_format(out, "\"http_connections\":%u,\n\"http_requests\":%u,\n\"longest_turn_us\":%u,\n",
                 http_server_connections(), gateway_counters.requests, longest_turn_us);
+    return true;
+}
+
+static bool status_machine_row(struct http_cursor *cursor, struct text *out)
+{
+    if (cursor->row++ > 0)
+        return false;
+    text_string(out, "\"started_after\":\"");
+    text_json(out, span_of(port_reset_reason()));
+    text_format(out, "\",\n\"stack\":{\"size\":%zu,\"used\":%zu},\n\"services\":[", port_stack_size(),
+                port_stack_used());
     return true;
 }
 
@@ -225,8 +236,8 @@ static bool status_tail_row(struct http_cursor *cursor, struct text *out)
 
 static bool status_row(struct http_cursor *cursor, struct text *out)
 {
-    static section_row *const sections[] = {status_head_row, status_service_row, status_middle_row, status_pool_row,
-                                            status_tail_row};
+    static section_row *const sections[] = {status_head_row,   status_machine_row, status_service_row,
+                                            status_middle_row, status_pool_row,    status_tail_row};
     return next_row(sections, sizeof sections / sizeof sections[0], cursor, out);
 }
 
