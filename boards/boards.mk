@@ -30,12 +30,18 @@ BOARD_SCRIPT  := boards/$(BOARD)/$(BOARD).ld
 
 ## elf: (with BOARD=NAME, the default there) the program, its map, and tables of its flash and RAM
 elf: $(ELF)
-	@tests/ram.py $(B) --map $(B)/pipit.map --flash $(FLASH_BUDGET)
+	@tests/ram.py $(B) --flash $(FLASH_BUDGET)
 
 # picolibc's start-up code and script are left out: boards/common has its own, without a heap.
-$(ELF): $(BOARD_OBJECTS) $(LIBPIPIT) $(BOARD_SCRIPT) boards/common/sections.ld
-	@echo "  LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) -nostartfiles -T $(BOARD_SCRIPT) -Wl,-Map=$(B)/pipit.map \
-	    -Wl,--no-warn-rwx-segments $(BOARD_OBJECTS) $(LIBPIPIT) -o $@
+# Objects and no archive, so that the map has their whole paths.
+$(ELF): $(BOARD_OBJECTS) $(FIRMWARE) $(BOARD_SCRIPT) boards/common/sections.ld
+	@echo "  LD $@"; $(LINK) -Wl,-Map=$(B)/pipit.map -o $@
+LINK = $(CC) $(CFLAGS) $(LDFLAGS) -nostartfiles -T $(BOARD_SCRIPT) $(BOARD_OBJECTS) $(FIRMWARE)
+
+# For the gate that sees an allocator refused: links a call of $(ALLOCATOR) too, which must not work.
+with-allocator: $(ELF)
+	@echo 'char $(ALLOCATOR)(); void call(void) { $(ALLOCATOR)(); }' | $(CC) $(CFLAGS) -fno-builtin -x c -c - -o $(B)/call.o
+	@$(LINK) -Wl,-u,call $(B)/call.o -o $(B)/with_allocator.elf
 
 RUN_ENVIRONMENT = BOARD=$(BOARD) B=$(B) NM=$(CROSS)nm QEMU="$(QEMU)" NIC_MODEL="$(NIC_MODEL)" NIC_DEVICE="$(NIC_DEVICE)"
 RUN             = $(RUN_ENVIRONMENT) FORWARD="$(FORWARD)" boards/run.sh
@@ -52,4 +58,4 @@ debug: $(ELF)
 flash: $(ELF)
 	@OPENOCD="$(OPENOCD)" BOARD=$(BOARD) boards/flash.sh $(ELF)
 
-.PHONY: elf debug flash
+.PHONY: elf debug flash with-allocator

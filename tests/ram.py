@@ -1,7 +1,12 @@
 #!/usr/bin/env python3
 """Prints who owns how many bytes of RAM in one build of the firmware: `ram.py build/sim` reads the objects named in
 build/sim/libpipit.objects, of any ELF machine, through readelf. Slots are counted from the arrays' types in the debug
-information. Every byte of every writable section must belong to a row, else it fails."""
+information. Every byte of every writable section must belong to a row, else it fails.
+
+`ram.py build/BOARD --flash BYTES` reads what the linker has made of a board's objects, pipit.elf and pipit.map, instead: only
+what is linked, the stack and what alignment leaves empty included. It fails when the rows do not add up to the linker's own
+figure, or the program is larger than BYTES."""
+import argparse
 import re
 import subprocess
 import sys
@@ -171,6 +176,93 @@ def shown_rows(variables):
             yield owner, f"({len(rest)} small)", "", "", sum(rest)
 
 
+LINKED_SECTION = re.compile(r"^(\.\w+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)( load address .*)?$")
+LINKED_PART = re.compile(r"^ (\S+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+) ?(\S.*)?$")
+REGION = re.compile(r"^(\w+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+\S+$")
+
+
+def map_lines(path):
+    """The lines of a linker's map, those that it has broken behind a long name joined."""
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    joined = []
+    for line in lines:
+        if joined and re.match(r"^ ?\.?\S+$", joined[-1]) and re.match(r"^ {16}0x", line):
+            joined[-1] += " " + line.strip()
+        else:
+            joined.append(line)
+    return joined
+
+
+def linked(build):
+    """({region: (origin, length)}, {section: (address, size)}, [(section, part, size, object or None)])."""
+    regions, sections, parts, section = {}, {}, [], None
+    for line in map_lines(build + "/pipit.map"):
+        region, whole, part = REGION.match(line), LINKED_SECTION.match(line), LINKED_PART.match(line)
+        if region and not line.startswith("*"):
+            regions[region[1]] = (int(region[2], 16), int(region[3], 16))
+        elif whole:
+            section = whole[1]
+            sections[section] = (int(whole[2], 16), int(whole[3], 16))
+        elif line and not line.startswith(" "):
+            section = None  # what is thrown away, or has no place in memory
+        elif part and section and int(part[3], 16) > 0 and (part[1].startswith(".") or part[1] in ("*fill*", "COMMON")):
+            parts.append((section, part[1], int(part[3], 16), part[4]))
+    return regions, sections, parts
+
+
+def in_region(region, place):
+    return region[0] <= place[0] < region[0] + region[1]
+
+
+def linked_variable(build, section, part, size, path, slots):
+    """A part of a section as a variable: its name is in the section's, -fdata-sections has seen to that."""
+    if path is None:
+        return Variable("linker", "stack" if section == ".stack" else "alignment", size, size, 1)
+    name = re.sub(r"^\.\w+\.?", "", part) or part
+    plain = re.sub(r"\.\d+$", "", name)
+    on_disk = path.startswith(build + "/")
+    if on_disk and path not in slots:
+        slots[path] = slots_of(path)
+    count = slots[path].get(plain, 1) if on_disk else 1
+    if plain.startswith("memp_memory_"):
+        each, count = lwip_pool(path, plain, size) or misfit(plain)
+    else:
+        each = size // count
+    return Variable(owner_of(path, build) if on_disk else path.rsplit("/", 1)[-1], plain, size, each, count)
+
+
+def linked_variables(build):
+    """The variables that the linker has put into RAM, and the sizes of RAM's sections by name."""
+    regions, sections, parts = linked(build)
+    ram = {name: place for name, place in sections.items() if in_region(regions["RAM"], place)}
+    slots = {}
+    variables = [linked_variable(build, *part, slots) for part in parts if part[0] in ram]
+    fill = sum(v.size for v in variables if v.name == "alignment")
+    variables = [v for v in variables if v.name != "alignment"] + [Variable("linker", "alignment", fill, fill, 1)]
+    return variables, {name: size for name, (_, size) in ram.items()}, regions
+
+
+def elf_sections(build):
+    """{name: size} of the sections that the program itself has."""
+    found = (SECTION.match(line) for line in readelf("-SW", build + "/pipit.elf"))
+    return {match[2]: int(match[4], 16) for match in found if match and "A" in match[5]}
+
+
+def check_board(build, flash_budget):
+    variables, sections, regions = linked_variables(build)
+    total, own = print_table(build, variables), elf_sections(build)
+    print_sums(variables)
+    used, size = sum(own.get(name, 0) for name in sections), regions["RAM"][1]
+    flash = own[".text"] + own[".data"]
+    print(f"RAM: {used} of {size} bytes, {size - used} free. Flash: {flash} of {flash_budget} bytes.")
+    if total != used:
+        print(f"the rows make {total} bytes, the linker's sections {used}")
+    if flash > flash_budget:
+        print(f"the program is {flash - flash_budget} bytes larger than FLASH_BUDGET allows")
+    return int(total != used or flash > flash_budget or used > size)
+
+
 def print_sums(variables):
     sizes = {shown_name(v.name): v for v in variables}
     for what, names in SUMS:
@@ -182,7 +274,19 @@ def print_sums(variables):
         print(f"{what:<70} {total:>9}  = " + " + ".join(f"{sizes[name].size // slots} {name}" for name in names))
 
 
-def main(build):
+def print_table(build, variables):
+    """Prints the rows; returns what they add up to."""
+    rows = list(shown_rows(variables))
+    total = sum(row[4] for row in rows)
+    print(f"\n{build}: RAM by owner, in bytes")
+    print(f"{'owner':<32} {'what':<28} {'a slot':>9} {'slots':>7} {'total':>10}")
+    for owner, what, each, slots, size in rows:
+        print(f"{owner:<32} {what:<28} {each:>9} {slots:>7} {size:>10}")
+    print(f"{'':<32} {'all':<28} {'':>9} {'':>7} {total:>10}")
+    return total
+
+
+def check_objects(build):
     with open(build + "/libpipit.objects", encoding="utf-8") as file:
         objects = file.read().split()
     variables, unowned, total = [], [], 0
@@ -191,20 +295,23 @@ def main(build):
         variables += own
         unowned += [(path, *what) for what in left]
         total += sum(size for _, size in writable_sections(path).values())
-    rows = list(shown_rows(variables))
-    print(f"\n{build}: RAM by owner, in bytes")
-    print(f"{'owner':<32} {'what':<28} {'a slot':>9} {'slots':>7} {'total':>10}")
-    for owner, what, each, slots, size in rows:
-        print(f"{owner:<32} {what:<28} {each:>9} {slots:>7} {size:>10}")
-    print(f"{'':<32} {'all':<28} {'':>9} {'':>7} {total:>10}")
+    shown = print_table(build, variables)
     print_sums(variables)
     for path, section, size in unowned:
         print(f"{path}: {size} bytes of {section} belong to no variable")
-    shown = sum(row[4] for row in rows)
     if shown != total or unowned or not objects:
         print(f"the rows make {shown} bytes, the sections {total}")
         return 1
     return 0
 
 
-sys.exit(main(sys.argv[1].rstrip("/")))
+def main():
+    arguments = argparse.ArgumentParser(description="Who owns how many bytes of RAM.")
+    arguments.add_argument("build")
+    arguments.add_argument("--flash", type=int, metavar="BYTES")
+    given = arguments.parse_args()
+    build = given.build.rstrip("/")
+    return check_objects(build) if given.flash is None else check_board(build, given.flash)
+
+
+sys.exit(main())
