@@ -5,7 +5,7 @@
 #     COMMON        the files of boards/common that not every board takes: its processor's
 #     FLASH_BUDGET  bytes that the program may take
 #     QEMU          the emulator and the machine; NIC_MODEL: its network card, or NIC_DEVICE: the -device of one
-#     OPENOCD       OpenOCD's configuration, for a board that exists and has flash
+#     OPENOCD       OpenOCD's configuration, for a board that exists and has flash; SEED_AT: where its seed pages lie
 #     BOARD_TOOLS   the Debian packages (port/packages.sh): arm or riscv
 #
 # The same ELF is flashed and emulated. What an emulator wants otherwise it hands over in a boot note (boards/note.sh).
@@ -16,6 +16,7 @@ OPTIMIZE := -Os
 WARNINGS += -Wno-format
 
 PACKAGES_elf   := $(BOARD_TOOLS)
+PACKAGES_cost  := $(BOARD_TOOLS) qemu
 PACKAGES_run   := $(BOARD_TOOLS) qemu
 PACKAGES_debug := $(BOARD_TOOLS) qemu
 PACKAGES_flash := $(BOARD_TOOLS) flash
@@ -43,6 +44,16 @@ with-allocator: $(ELF)
 	@echo 'char $(ALLOCATOR)(); void call(void) { $(ALLOCATOR)(); }' | $(CC) $(CFLAGS) -fno-builtin -x c -c - -o $(B)/call.o
 	@$(LINK) -Wl,-u,call $(B)/call.o -o $(B)/with_allocator.elf
 
+# The same program with a script in the place of its network (tests/bench/cost.c).
+COST_ELF := $(B)/cost.elf
+$(COST_ELF): $(B)/tests/bench/cost.o $(BOARD_OBJECTS) $(FIRMWARE)
+	@echo "  LD $@"; $(LINK) $< $(addprefix -Wl$(comma)--wrap=,port_netif_init port_netif_poll port_idle) -o $@
+comma := ,
+
+## cost: (with BOARD=NAME) instructions for a request, a login, a chat message, and the longest turn
+cost: $(COST_ELF)
+	@$(RUN_ENVIRONMENT) tests/bench/cost.sh
+
 RUN_ENVIRONMENT = BOARD=$(BOARD) B=$(B) NM=$(CROSS)nm QEMU="$(QEMU)" NIC_MODEL="$(NIC_MODEL)" NIC_DEVICE="$(NIC_DEVICE)"
 RUN             = $(RUN_ENVIRONMENT) FORWARD="$(FORWARD)" boards/run.sh
 
@@ -56,6 +67,6 @@ debug: $(ELF)
 
 ## flash: (with BOARD=NAME) write the program, and a fresh seed, to the board's flash with OpenOCD
 flash: $(ELF)
-	@OPENOCD="$(OPENOCD)" BOARD=$(BOARD) boards/flash.sh $(ELF)
+	@OPENOCD="$(OPENOCD)" SEED_AT=$(SEED_AT) BOARD=$(BOARD) boards/flash.sh $(ELF)
 
-.PHONY: elf debug flash with-allocator
+.PHONY: elf cost debug flash with-allocator

@@ -7,6 +7,7 @@
 #                                    port THERE is a frame, and every frame of the wire goes there
 #     MONITOR=PORT                   QEMU's monitor on a TCP port
 #     NOTE=none                      hands over no boot note: the board starts as if it had just been switched on
+#     ELF=FILE                       another program than the board's own
 #     QEMU_OPTIONS                   more options of QEMU's
 #     GDB=1                          halts at the start, with gdb attached; the console goes to a file
 set -euo pipefail
@@ -16,7 +17,7 @@ fail() {
     exit 2
 }
 
-elf=$B/pipit.elf
+elf=${ELF:-$B/pipit.elf}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 

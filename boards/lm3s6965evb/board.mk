@@ -8,4 +8,5 @@ FLASH_BUDGET := 163840
 QEMU         := qemu-system-arm -M lm3s6965evb
 NIC_MODEL    := stellaris
 OPENOCD      := board/ek-lm3s6965.cfg
+SEED_AT      := 0x3f800
 BOARD_TOOLS  := arm
