@@ -104,6 +104,7 @@
 #define TLS_ARENA          262144
 #define TLS_IN             16384
 #define TLS_OUT            4096
+#define BOOT_NOTE          16384 // a host has none but in tests
 
 #endif
 

@@ -47,8 +47,13 @@ gates unit corpora system: $$(NEEDS_$$@)
 asan:
 	@$(MAKE) --no-print-directory SANITIZE=1 SUITES="unit corpora system" test
 
+# What boards share and a host can run.
+LIBBOARDS := $(B)/libboards.a
+$(LIBBOARDS): $(addprefix $(B)/boards/common/,note.o seed_pages.o)
+	@rm -f $@; echo "  AR $@"; $(AR) rcs $@ $^
+
 # The rule of the page: link the test before the archive, so that what it fakes is not taken from there.
-$(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/tests/unit/machine.o $$(call support_of,tests/unit/$$*.c) $(LIBPIPIT)
+$(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/tests/unit/machine.o $$(call support_of,tests/unit/$$*.c) $(LIBBOARDS) $(LIBPIPIT)
 	@echo "  LD $@"; $(CC) $(LDFLAGS) $^ -lcmocka -o $@
 support_of = $(patsubst %,$(B)/tests/unit/%.o,$(sort $(call supports_in,$(1)) \
                  $(call supports_in,$(patsubst %,tests/unit/%.[ch],$(call supports_in,$(1))))))

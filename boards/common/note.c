@@ -62,6 +62,7 @@ static void read_parts(struct span rest)
 void note_read(void)
 {
     size_t head = sizeof title - 1;
+    settings = certificates = (struct span){NULL, 0};
     const char *end = memchr(boot_note, '\0', sizeof boot_note);
     if (memcmp(boot_note, title, head) == 0 && end != NULL)
         read_parts((struct span){boot_note + head, (size_t)(end - boot_note) - head});
