@@ -83,7 +83,7 @@ size: $(FIRMWARE)
 
 ## help: this list
 help:
-	@sed -n 's/^## //p' $(MAKEFILE_LIST) | sort | awk -F': ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^## //p' $(sort $(MAKEFILE_LIST) $(wildcard boards/boards.mk sim/sim.mk)) | sort | awk -F': ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 ## clean: remove what was built, but for the downloads
 clean:

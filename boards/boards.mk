@@ -2,11 +2,11 @@
 #
 #     PROFILE       its class in app/limits.h: small or medium
 #     CROSS, CPU    the compiler's prefix, and its flags for the processor
-#     COMMON        the files of boards/common that not every board takes: its processor's
+#     COMMON        its choice of boards/common: the processor's file, and seed_pages.c or no_seed.c
 #     FLASH_BUDGET  bytes that the program may take
 #     QEMU          the emulator and the machine; NIC_MODEL: its network card, or NIC_DEVICE: the -device of one
 #     OPENOCD       OpenOCD's configuration, for a board that exists and has flash; SEED_AT: where its seed pages lie
-#     BOARD_TOOLS   the Debian packages (port/packages.sh): arm or riscv
+#     BOARD_TOOLS   the Debian packages (port/packages.sh): arm or riscv; CLANG_TARGET: what clang-tidy calls the processor
 #
 # The same ELF is flashed and emulated. What an emulator wants otherwise it hands over in a boot note (boards/note.sh).
 CPPFLAGS += -D_DEFAULT_SOURCE
@@ -16,14 +16,16 @@ OPTIMIZE := -Os
 WARNINGS += -Wno-format
 
 PACKAGES_elf   := $(BOARD_TOOLS)
+PACKAGES_lint  := $(BOARD_TOOLS) lint test clients
 PACKAGES_cost  := $(BOARD_TOOLS) qemu
 PACKAGES_run   := $(BOARD_TOOLS) qemu
 PACKAGES_debug := $(BOARD_TOOLS) qemu
 PACKAGES_flash := $(BOARD_TOOLS) flash
 
 ELF           := $(B)/pipit.elf
-BOARD_SOURCES := $(wildcard boards/$(BOARD)/*.c) $(filter-out boards/common/cortex_m.c,$(wildcard boards/common/*.c)) \
-                 $(addprefix boards/common/,$(COMMON))
+CHOICES       := $(addprefix boards/common/,cortex_m.c seed_pages.c no_seed.c)
+BOARD_SOURCES := $(wildcard boards/$(BOARD)/*.c) \
+                 $(filter-out $(CHOICES),$(wildcard boards/common/*.c)) $(addprefix boards/common/,$(COMMON))
 BOARD_OBJECTS := $(BOARD_SOURCES:%.c=$(B)/%.o)
 BOARD_SCRIPT  := boards/$(BOARD)/$(BOARD).ld
 
@@ -65,8 +67,12 @@ run: $(ELF)
 debug: $(ELF)
 	@GDB=1 $(RUN) $(ARGS)
 
+lint:
+	@tests/lint.sh --target=$(CLANG_TARGET) $(filter -m%,$(filter-out -misa-spec%,$(CPU))) \
+	    -isystem /usr/lib/picolibc/$(CROSS:-=)/include $(CPPFLAGS) -- $(BOARD_SOURCES)
+
 ## flash: (with BOARD=NAME) write the program, and a fresh seed, to the board's flash with OpenOCD
 flash: $(ELF)
 	@OPENOCD="$(OPENOCD)" SEED_AT=$(SEED_AT) BOARD=$(BOARD) boards/flash.sh $(ELF)
 
-.PHONY: elf cost debug flash with-allocator
+.PHONY: elf cost lint debug flash with-allocator

@@ -25,9 +25,10 @@ NODE_MODULES := $(SYSTEM_LOCK:package-lock.json=node_modules/.pipit)
 # The simulator whose pools the system tests fill.
 SMALL_PIPIT  := build/$(VARIANT:$(PROFILE)%=small%)/pipit
 PROFILES     := sim medium small
+BOARDS       := $(patsubst boards/%/board.mk,%,$(wildcard boards/*/board.mk))
 
 # What each suite needs built; tests/run.sh runs them and counts.
-NEEDS_gates   := gate-libraries $(B)/tests/bench/segment
+NEEDS_gates   := gate-libraries board-programs $(B)/tests/bench/segment
 NEEDS_unit    := $(UNIT_TESTS)
 NEEDS_corpora := $(CORPUS_TESTS)
 NEEDS_system  := $(B)/pipit small-simulator $(CHAT_CLI) $(NODE_MODULES)
@@ -89,14 +90,24 @@ gate-libraries: $(LIBPIPIT) | small-simulator
 	@for profile in $(filter-out $(VARIANT),$(PROFILES)); do \
 	    $(MAKE) --no-print-directory PROFILE=$$profile SANITIZE= FUZZ= build/$$profile/libpipit.a || exit 1; done
 
+board-programs:
+	@for board in $(BOARDS); do $(MAKE) --no-print-directory BOARD=$$board elf >build/$$board.ram 2>&1 || { cat build/$$board.ram; exit 1; }; done
+
 ## ram: who owns how many bytes of RAM, in each profile
 ram: gate-libraries
 	@for profile in $(PROFILES); do tests/ram.py build/$$profile || exit 1; done
 
 ## lint: clang-tidy and cppcheck on our own code; warnings fail
 LINT_SOURCES = $(OUR_SOURCES) $(wildcard sim/*.c services/echo/absent.c clients/console/*.c)
-lint:
+lint: $(foreach board,$(BOARDS),lint-$(board))
 	@tests/lint.sh $(CPPFLAGS) -- $(LINT_SOURCES)
+
+lint-%:
+	@$(MAKE) --no-print-directory BOARD=$* lint
+
+## cost: on every board, the instructions for a request, a login, a chat message, and the longest turn
+cost:
+	@for board in $(BOARDS); do $(MAKE) --no-print-directory BOARD=$$board cost || exit 1; done
 
 ## format: lay our own code out as .clang-format says
 format:
@@ -111,5 +122,5 @@ bench: $(B)/pipit $(B)/tests/bench/segment $(CHAT_CLI) $(NODE_MODULES)
 	    case $$bench in *.mjs) runner=node;; *) runner=bash;; esac; \
 	    B=$(B) PIPIT=$(abspath $(B)/pipit) CHAT_CLI=$(abspath $(CHAT_CLI)) $$runner $$bench || exit 1; done
 
-.PHONY: test small-simulator gates unit corpora system asan fuzz fuzzers gate-libraries ram lint format bench
+.PHONY: cost test small-simulator gates unit corpora system asan fuzz fuzzers gate-libraries ram lint format bench
 .SECONDARY:

@@ -7,12 +7,16 @@
 
 #define MARK 0x50695069u // RAM that has lost its power hardly holds this, and the check sum still less
 
-static struct {
-    uint32_t mark;
-    uint32_t check; // of everything behind it
+struct legacy {
     uint32_t has_seed;
     uint8_t seed[SEED_BYTES];
     char reason[80]; // empty: the machine was running
+};
+
+static struct {
+    uint32_t mark;
+    uint32_t check; // of what is left
+    struct legacy left;
 } retained RETAINED;
 
 static char reason[100];
@@ -20,11 +24,10 @@ static char reason[100];
 // FNV-1a
 static uint32_t check_sum(void)
 {
-    const uint8_t *at = (const uint8_t *)&retained.has_seed;
-    const uint8_t *end = (const uint8_t *)(&retained + 1);
+    const uint8_t *at = (const uint8_t *)&retained.left;
     uint32_t sum = 2166136261u;
-    for (; at < end; at++)
-        sum = (sum ^ *at) * 16777619u;
+    for (size_t i = 0; i < sizeof retained.left; i++)
+        sum = (sum ^ at[i]) * 16777619u;
     return sum;
 }
 
@@ -40,8 +43,8 @@ static void read_reason(bool valid)
     const char *cause = board_reset_cause();
     if (!valid)
         text_string(&t, "power on");
-    else if (retained.reason[0] != '\0')
-        text_string(&t, retained.reason);
+    else if (retained.left.reason[0] != '\0')
+        text_string(&t, retained.left.reason);
     else
         text_string(&t, "reset from outside, or by the watchdog");
     if (cause != NULL)
@@ -53,17 +56,17 @@ void retained_begin(void)
 {
     bool valid = retained.mark == MARK && retained.check == check_sum();
     if (valid)
-        retained.reason[sizeof retained.reason - 1] = '\0';
+        retained.left.reason[sizeof retained.left.reason - 1] = '\0';
     else
         memset(&retained, 0, sizeof retained);
     read_reason(valid);
-    retained.reason[0] = '\0';
+    retained.left.reason[0] = '\0';
     seal();
 }
 
 void retained_reason(const char *why)
 {
-    struct text t = text_in(retained.reason, sizeof retained.reason);
+    struct text t = text_in(retained.left.reason, sizeof retained.left.reason);
     text_string(&t, why);
     text_end(&t);
     seal();
@@ -71,18 +74,18 @@ void retained_reason(const char *why)
 
 bool retained_seed(uint8_t seed[SEED_BYTES])
 {
-    bool has = retained.has_seed == 1;
-    memcpy(seed, retained.seed, SEED_BYTES);
-    mbedtls_platform_zeroize(retained.seed, SEED_BYTES);
-    retained.has_seed = 0;
+    bool has = retained.left.has_seed == 1;
+    memcpy(seed, retained.left.seed, SEED_BYTES);
+    mbedtls_platform_zeroize(retained.left.seed, SEED_BYTES);
+    retained.left.has_seed = 0;
     seal();
     return has;
 }
 
 void retained_leave_seed(const uint8_t seed[SEED_BYTES])
 {
-    memcpy(retained.seed, seed, SEED_BYTES);
-    retained.has_seed = 1;
+    memcpy(retained.left.seed, seed, SEED_BYTES);
+    retained.left.has_seed = 1;
     seal();
 }
 

@@ -3,10 +3,11 @@
 PROFILE      := small
 CROSS        := arm-none-eabi-
 CPU          := -mcpu=cortex-m3 -mthumb
-COMMON       := cortex_m.c
+COMMON       := cortex_m.c seed_pages.c
 FLASH_BUDGET := 163840
 QEMU         := qemu-system-arm -M lm3s6965evb
 NIC_MODEL    := stellaris
 OPENOCD      := board/ek-lm3s6965.cfg
 SEED_AT      := 0x3f800
 BOARD_TOOLS  := arm
+CLANG_TARGET := arm-none-eabi

@@ -69,10 +69,3 @@ const char *board_reset_cause(void)
 {
     return NULL;
 }
-
-// The program is loaded by the board's controller at each power-on, so there is no place to keep one.
-bool board_seed(uint8_t seed[32])
-{
-    (void)seed;
-    return false;
-}

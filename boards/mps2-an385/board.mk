@@ -2,8 +2,9 @@
 PROFILE      := medium
 CROSS        := arm-none-eabi-
 CPU          := -mcpu=cortex-m3 -mthumb
-COMMON       := cortex_m.c
+COMMON       := cortex_m.c no_seed.c
 FLASH_BUDGET := 524288
 QEMU         := qemu-system-arm -M mps2-an385
 NIC_MODEL    := lan9118
 BOARD_TOOLS  := arm
+CLANG_TARGET := arm-none-eabi

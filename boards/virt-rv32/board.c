@@ -60,13 +60,6 @@ const char *board_reset_cause(void)
     return NULL;
 }
 
-// There is nothing that keeps one.
-bool board_seed(uint8_t seed[32])
-{
-    (void)seed;
-    return false;
-}
-
 _Noreturn void board_reset(void)
 {
     TEST_FINISHER = FINISHER_RESET;
