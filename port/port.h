@@ -21,7 +21,9 @@ uint32_t port_now_us(void);
 // Milliseconds since 1970-01-01 UTC, or 0 while nobody has told the machine what time it is.
 uint64_t port_wall_ms(void);
 
-// Tells the machine what time it is. One that has a clock of its own ignores it.
+// SNTP tells what time it is, in the same count; a machine with a clock of its own ignores it. Never before 2024.
+// Called only when port_wall_ms() is outside of what the measurement leaves open; one that was ahead is set back no
+// further than to the edge of that.
 void port_wall_set(uint64_t ms);
 
 /// Entropy ///
@@ -49,10 +51,12 @@ void port_console_write(const char *bytes, size_t length);
 struct netif; // lwIP's
 
 // Sets up lwIP's `netif` (name, hardware address, MTU, output functions): the `init` argument of lwIP's netif_add().
-// Returns 0, or -1 after saying on the console what is wrong.
+// NETIF_FLAG_LINK_UP only when there is a link already. Frames to multicast addresses (01:00:5e:...) have to arrive, or
+// nobody finds us by mDNS. Returns 0, or -1 after saying on the console what is wrong.
 int port_netif_init(struct netif *netif);
 
-// Hands the frames that have arrived to `netif->input`, a bounded number a call. True when more are waiting.
+// Hands the frames that have arrived to `netif->input`, a bounded number a call, and tells of the link with lwIP's
+// netif_set_link_up() and netif_set_link_down(). True when more frames are waiting.
 bool port_netif_poll(struct netif *netif);
 
 /// Memory ///

@@ -43,6 +43,9 @@ struct backend {
     // The next frame that arrived, valid until the next call of the backend. False when there is none.
     bool (*receive)(struct frame *frame);
 
+    // Whether there is a link just now. NULL: always.
+    bool (*has_link)(void);
+
     // What poll() has to wait for: fills at most `room` entries, returns how many, and shortens `timeout_ms` to
     // its own next deadline.
     size_t (*watch)(struct pollfd *fds, size_t room, uint32_t *timeout_ms);

@@ -49,6 +49,12 @@ uint64_t port_wall_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+// The host has a clock of its own.
+void port_wall_set(uint64_t ms)
+{
+    (void)ms;
+}
+
 /// Entropy ///
 
 bool port_entropy(void *bytes, size_t length)

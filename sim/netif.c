@@ -91,9 +91,24 @@ static void deliver(struct netif *netif, const struct frame *frame)
         pbuf_free(p);
 }
 
+static bool has_link(void)
+{
+    return backend->has_link == NULL || backend->has_link();
+}
+
+static void follow_link(struct netif *netif)
+{
+    bool up = has_link();
+    if (up && !netif_is_link_up(netif))
+        netif_set_link_up(netif);
+    if (!up && netif_is_link_up(netif))
+        netif_set_link_down(netif);
+}
+
 bool port_netif_poll(struct netif *netif)
 {
     struct frame frame;
+    follow_link(netif);
     for (int i = 0; i < FRAMES_A_POLL; i++) {
         if (!backend->receive(&frame))
             return false;
@@ -113,7 +128,9 @@ int port_netif_init(struct netif *netif)
     netif->mtu = backend_link.mtu;
     netif->output = etharp_output;
     netif->linkoutput = link_output;
-    netif->flags |= NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+    netif->flags |= NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+    if (has_link())
+        netif->flags |= NETIF_FLAG_LINK_UP;
     set_checksums(netif, true);
     return 0;
 }

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <string.h>
@@ -16,6 +18,8 @@
 #define PARTS    1000 // writev() takes 1024
 
 static int tap = -1;
+static int link_events = -1; // a netlink socket: tells that some interface of the host has changed
+static bool carrier;
 static char tap_name[IFNAMSIZ];
 
 /// Checksums of what we send ///
@@ -85,11 +89,17 @@ static bool tap_send(const struct part *parts, int count)
     return n >= 0;
 }
 
+static void shut(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
 static void tap_shut(void)
 {
-    if (tap >= 0)
-        close(tap);
-    tap = -1;
+    shut(&tap);
+    shut(&link_events);
 }
 
 // After a failed read: nothing there, or the device is gone for good.
@@ -118,23 +128,6 @@ static bool tap_receive(struct frame *frame)
     bool verified = (header.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) != 0;
     *frame = (struct frame){scratch, (size_t)n - sizeof header, verified};
     return true;
-}
-
-// NOLINTNEXTLINE(readability-non-const-parameter): slirp_watch() does write it
-static size_t tap_watch(struct pollfd *fds, size_t room, uint32_t *timeout_ms)
-{
-    (void)timeout_ms;
-    if (tap < 0 || room == 0)
-        return 0;
-    fds[0] = (struct pollfd){.fd = tap, .events = POLLIN};
-    return 1;
-}
-
-static void tap_ready(const struct pollfd *fds, size_t count)
-{
-    // poll() answers at once with POLLERR, and for ever, when the device was deleted.
-    if (count == 1 && fds[0].revents & (POLLERR | POLLNVAL) && !(fds[0].revents & POLLIN))
-        read_failed(EBADFD);
 }
 
 /// Opening the device ///
@@ -220,7 +213,7 @@ static void say_how_to_raise(const struct options *o)
     struct ifreq request = {0};
     if (!ask(SIOCGIFFLAGS, &request) || request.ifr_flags & IFF_UP)
         return;
-    struct span address = span_of(o->address);
+    struct span address = span_of(o->address != NULL ? o->address : "A.B.C.D/N");
     struct span host = o->gateway != NULL ? span_of(o->gateway) : span_of("HOST-ADDRESS");
     span_cut(&address, '/');
     log_line(LOG_WARNING, "sim", "%s is down on the host; as root: ip addr add %.*s/%.*s dev %s && ip link set %s up",
@@ -230,7 +223,7 @@ static void say_how_to_raise(const struct options *o)
 // Locally administered, and different for devices that share a bridge: FNV-1a over the device's name and our address.
 static void make_address(const struct options *o, uint8_t address[6])
 {
-    const char *strings[] = {tap_name, o->address};
+    const char *strings[] = {tap_name, o->address != NULL ? o->address : ""};
     uint32_t hash = 2166136261u;
     for (size_t i = 0; i < 2; i++) {
         for (const char *c = strings[i]; *c != '\0'; c++)
@@ -240,6 +233,63 @@ static void make_address(const struct options *o, uint8_t address[6])
                              (uint8_t)hash};
     memcpy(address, made, sizeof made);
 }
+
+/// The link ///
+
+// The host's end of the cable: pulled with `ip link set NAME down`.
+static bool ask_carrier(void)
+{
+    struct ifreq request = {0};
+    return ask(SIOCGIFFLAGS, &request) && (request.ifr_flags & IFF_UP) && (request.ifr_flags & IFF_RUNNING);
+}
+
+static void watch_link(void)
+{
+    struct sockaddr_nl from = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    link_events = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (link_events < 0 || bind(link_events, (struct sockaddr *)&from, sizeof from) != 0) {
+        log_line(LOG_WARNING, "sim", "changes of the link will not be seen: %s", strerror(errno));
+        shut(&link_events);
+    }
+    carrier = ask_carrier();
+}
+
+// What the messages say is asked for anew, since some may have found no room.
+static void take_link_events(void)
+{
+    static char message[8192];
+    while (recv(link_events, message, sizeof message, 0) >= 0 || errno == ENOBUFS)
+        carrier = ask_carrier();
+}
+
+static bool tap_has_link(void)
+{
+    return carrier && tap >= 0;
+}
+
+/// Waiting ///
+
+// NOLINTNEXTLINE(readability-non-const-parameter): slirp_watch() does write it
+static size_t tap_watch(struct pollfd *fds, size_t room, uint32_t *timeout_ms)
+{
+    (void)timeout_ms;
+    if (tap < 0 || room < 2)
+        return 0;
+    fds[0] = (struct pollfd){.fd = tap, .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = link_events, .events = POLLIN}; // -1 is passed over
+    return 2;
+}
+
+static void tap_ready(const struct pollfd *fds, size_t count)
+{
+    // poll() answers at once with POLLERR, and for ever, when the device was deleted.
+    if (count > 0 && fds[0].revents & (POLLERR | POLLNVAL) && !(fds[0].revents & POLLIN))
+        read_failed(EBADFD);
+    if (count > 1 && fds[1].revents != 0)
+        take_link_events();
+}
+
+/// Opening ///
 
 static bool tap_open(const struct options *o, struct backend_link *link, struct text *why)
 {
@@ -255,6 +305,7 @@ static bool tap_open(const struct options *o, struct backend_link *link, struct 
     link->completes_tcp = true;
     make_address(o, link->address);
     log_line(LOG_INFO, "sim", "on %s, MTU %u", tap_name, (unsigned)link->mtu);
+    watch_link();
     say_how_to_raise(o);
     return true;
 }
@@ -265,6 +316,7 @@ const struct backend tap_backend = {
     .open = tap_open,
     .send = tap_send,
     .receive = tap_receive,
+    .has_link = tap_has_link,
     .watch = tap_watch,
     .ready = tap_ready,
     .close = tap_shut,

@@ -6,6 +6,7 @@
 
 uint64_t machine_now_ms = 1000;
 uint64_t machine_wall_ms = 1763841600000;
+uint32_t machine_wall_sets;
 bool machine_has_entropy = true;
 bool (*machine_certificates)(const char *name, const char **pem, size_t *length);
 char machine_console[16384];
@@ -26,6 +27,12 @@ uint32_t port_now_us(void)
 uint64_t port_wall_ms(void)
 {
     return machine_wall_ms == 0 ? 0 : machine_wall_ms + machine_now_ms;
+}
+
+void port_wall_set(uint64_t ms)
+{
+    machine_wall_ms = ms - machine_now_ms;
+    machine_wall_sets++;
 }
 
 bool port_entropy(void *bytes, size_t length)

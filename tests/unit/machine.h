@@ -8,6 +8,9 @@
 extern uint64_t machine_now_ms;
 extern uint64_t machine_wall_ms;
 
+// How often port_wall_set() was called.
+extern uint32_t machine_wall_sets;
+
 // Entropy is a fixed pseudo-random sequence, or absent.
 extern bool machine_has_entropy;
 
