@@ -23,7 +23,7 @@ enum config_type { CONFIG_NUMBER, CONFIG_BOOL, CONFIG_CHOICE, CONFIG_TEXT, CONFI
 // the sentence "KEY must ...".
 typedef const char *text_check(struct span value);
 
-static text_check check_address, check_prefix, check_host, check_email, check_utf8;
+static text_check check_address, check_prefix, check_label, check_host, check_email, check_utf8;
 
 #define UNLIMITED_MOST 1000000 // keys whose 0 means "no limit" reach at least this far
 
@@ -97,14 +97,22 @@ static const struct config_key keys[] = {
      FIELD_NUMBER(net_settings.per_address, 0, UNLIMITED_MOST, 32),
      .help = "connections of one address, 0 for no limit"},
     {.name = "net.address",
-     FIELD_TEXT(net_settings.address, "10.0.2.15/24", check_prefix),
-     .help = "our IPv4 address and the length of its prefix; counts from the next start"},
+     FIELD_TEXT(net_settings.address, "", check_prefix),
+     .help =
+         "our IPv4 address and the length of its prefix; empty or dhcp asks DHCP for one, and with nobody answering "
+         "takes one of 169.254.0.0/16; counts from the next start"},
     {.name = "net.gateway",
-     FIELD_TEXT(net_settings.gateway, "10.0.2.2", check_address),
-     .help = "the router's IPv4 address, or empty; counts from the next start"},
+     FIELD_TEXT(net_settings.gateway, "", check_address),
+     .help = "the router's IPv4 address, or empty for DHCP's; counts from the next start"},
     {.name = "net.dns",
-     FIELD_TEXT(net_settings.dns, "10.0.2.3", check_address),
-     .help = "the name server's IPv4 address, or empty; counts from the next start"},
+     FIELD_TEXT(net_settings.dns, "", check_address),
+     .help = "the name server's IPv4 address, or empty for DHCP's; counts from the next start"},
+    {.name = "net.name",
+     FIELD_TEXT(net_settings.name, "pipit", check_label),
+     .help = "our host name, for DHCP, for NAME.local and in Host; counts from the next start"},
+    {.name = "net.mdns",
+     FIELD_BOOL(net_settings.mdns, 1),
+     .help = "0 keeps NAME.local and the web server from mDNS; counts from the next start"},
     {.name = "verify.cooldown",
      FIELD_NUMBER(codes_settings.cooldown, 0, 86400, 60),
      .help = "seconds before an email may ask for another code"},
@@ -285,18 +293,35 @@ static const char *check_prefix(struct span value)
     struct span prefix = value;
     struct span host = span_cut(&prefix, '/');
     bool has_prefix = host.length < value.length;
-    if (value.length == 0 || (net_address_read(host, &address) && (!has_prefix || span_number(prefix, 32, &length))))
+    if (value.length == 0 || span_equal_nocase(value, span_of("dhcp")) ||
+        (net_address_read(host, &address) && (!has_prefix || span_number(prefix, 32, &length))))
         return NULL;
-    return "be an IPv4 address with the length of its prefix, like 10.0.2.15/24";
+    return "be an IPv4 address with the length of its prefix, like 10.0.2.15/24, or dhcp";
+}
+
+// RFC 952 with RFC 1123 section 2.1: letters, digits and hyphens, none of these at an end.
+static const char *check_label(struct span value)
+{
+    bool good = value.length > 0 && value.at[0] != '-' && value.at[value.length - 1] != '-';
+    for (size_t i = 0; i < value.length; i++) {
+        char c = span_fold(value.at[i]);
+        good &= (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+    }
+    return good ? NULL : "be letters, digits and hyphens, with no hyphen at an end";
 }
 
 // A colon would be the beginning of a port.
-static const char *check_host(struct span value)
+static bool is_host(struct span value)
 {
     for (size_t i = 0; i < value.length; i++)
         if (value.at[i] <= ' ' || value.at[i] > '~' || strchr(":/@[]<>\"\\", value.at[i]) != NULL)
-            return "be a name or an IPv4 address; the port is mail.port";
-    return NULL;
+            return false;
+    return true;
+}
+
+static const char *check_host(struct span value)
+{
+    return is_host(value) ? NULL : "be a name or an IPv4 address; the port is mail.port";
 }
 
 static const char *check_email(struct span value)

@@ -50,7 +50,32 @@
 #define MEMP_NUM_TCP_PCB_LISTEN    4
 #define MEMP_NUM_TCP_PCB           (NET_CONNECTIONS + NET_CONNECTIONS / 4 + 4) // and those in TIME_WAIT
 #define MEMP_NUM_ALTCP_PCB         (MEMP_NUM_TCP_PCB + MEMP_NUM_TCP_PCB_LISTEN)
-#define MEMP_NUM_UDP_PCB           2
+
+/// The address, the name and the time ///
+
+#define LWIP_DHCP                      1
+#define LWIP_DHCP_DOES_ACD_CHECK       0 // probing an address that a server has just given takes 7.7 s
+#define LWIP_AUTOIP                    1
+#define LWIP_DHCP_AUTOIP_COOP          1
+#define LWIP_DHCP_AUTOIP_COOP_TRIES    3 // unanswered DISCOVERs, at 0, 2 and 6 s; at 14 s AutoIP begins to probe
+#define LWIP_IGMP                      1
+#define MEMP_NUM_IGMP_GROUP            2 // 224.0.0.1, which every host is in, and mDNS's 224.0.0.251
+#define LWIP_MDNS_RESPONDER            1
+#define LWIP_NUM_NETIF_CLIENT_DATA     1   // mDNS's
+#define MDNS_MAX_SERVICES              1   // _http._tcp
+#define MDNS_MAX_STORED_PKTS           1   // questions that wait for their known answers, each in a buffer of the pool
+#define MDNS_OUTPUT_PACKET_SIZE        384 // every record of ours with the longest name, and a legacy question
+#define MDNS_RESP_USENETIF_EXTCALLBACK 0   // net_setup.c sees every change, and says so itself
+// LWIP_MDNS_SEARCH must be 0 for #if and is taken for set by #ifdef in two headers; both compile.
+#define LWIP_MDNS_SEARCH 0
+
+// DNS takes a fresh PCB for a question while there are some, so two for that; DHCP's and mDNS's are there for
+// good.
+#define MEMP_NUM_UDP_PCB 4
+
+// mDNS's own timers: probing and announcing, three pauses between multicasts, two delayed answers, and one for each
+// question whose known answers come in another packet. An empty pool is an assertion of lwIP's, so it has to be all.
+#define MEMP_NUM_SYS_TIMEOUT (LWIP_NUM_SYS_TIMEOUT_INTERNAL + 6 + MDNS_MAX_STORED_PKTS)
 
 // hooks.h names LWIP_HOOK_IP4_INPUT (demux.c), LWIP_HOOK_TCP_ISN (net_start.c) and LWIP_HOOK_TCP_INPACKET_PCB (net.c).
 #define LWIP_HOOK_FILENAME "hooks.h"

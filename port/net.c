@@ -655,6 +655,8 @@ static void tick(void)
 void net_poll(void)
 {
     netif_poll_all();
+    net_setup_poll();
+    net_names_poll();
     tick();
     struct net_conn *c = ready_first;
     ready_first = NULL;

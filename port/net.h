@@ -58,11 +58,20 @@ struct net_handlers {
 
 /// Start and turn ///
 
-// The interface's IPv4 settings are text. Empty strings: no gateway, no DNS server.
+// All but per_address count when net_start() reads them.
+//
+// Without a static address DHCP (RFC 2131) is asked for one. When nobody has answered for some 20 s the interface
+// chooses one of 169.254.0.0/16 itself (AutoIP, RFC 3927) and goes on asking: a lease that comes later wins. When the
+// link comes up again the lease is confirmed or replaced. An address that goes takes the connections bound to it along
+// (`closed` with NET_TIMEOUT), but for one of 169.254.0.0/16. `gateway` and `dns` win over what DHCP tells. mDNS (RFC
+// 6762) answers for NAME.local and the web server; when somebody else has the name already, ours becomes NAME-2, and so
+// on. The console tells where we are whenever that changes.
 struct net_settings {
-    char address[20]; // "10.0.2.15/24"
-    char gateway[16];
-    char dns[16];
+    char address[20]; // net.address: "10.0.2.15/24"; "dhcp" or "" for DHCP
+    char gateway[16]; // net.gateway: "" for what DHCP tells
+    char dns[16];     // net.dns: likewise
+    char name[33];    // net.name: our host name, one label (RFC 1123); DHCP's option 12 has no room for a longer one
+    uint32_t mdns;    // net.mdns: 0 turns mDNS off
     uint32_t per_address; // net.per_address: connections of one address to one port, 0 for no limit
 };
 extern struct net_settings net_settings;
@@ -163,6 +172,27 @@ bool net_address_read(struct span text, uint32_t *address);
 
 // Our own address on the interface, 0 while there is none.
 uint32_t net_own_address(void);
+
+// How it was got. NET_ORIGIN_NONE also while a lease waits to be confirmed after the link came up.
+enum net_origin { NET_ORIGIN_NONE, NET_ORIGIN_STATIC, NET_ORIGIN_DHCP, NET_ORIGIN_AUTOIP };
+enum net_origin net_own_origin(void);
+
+// "none", "static", "dhcp" or "autoip".
+const char *net_origin_name(enum net_origin origin);
+
+// 1 while the interface has a link, else 0.
+uint32_t net_link_up(void);
+
+/// Our name ///
+
+// The host name in use: net.name, or with a number behind it where mDNS found that taken.
+const char *net_own_name(void);
+
+// True for that name and net.name, each with or without ".local", in any case of letters.
+bool net_is_own_name(struct span name);
+
+// Tells the network by mDNS, and people on the console, of the web server on `port`. Once, after net_start().
+void net_advertise_http(uint16_t port);
 
 /// Counters for /metrics ///
 

@@ -2,6 +2,8 @@
 #ifndef PIPIT_NET_PRIVATE_H
 #define PIPIT_NET_PRIVATE_H
 
+#include "text.h"
+
 struct netif;
 
 // The machine's interface, for port_netif_poll().
@@ -12,5 +14,25 @@ extern struct netif *net_loopback;
 
 // Readies the slots; after lwip_init().
 void net_connections_start(void);
+
+/// net_setup.c: the address ///
+
+// Reads the settings; false after saying on the console what is wrong.
+bool net_setup_read(void);
+
+// The interface is up: begins to get an address.
+void net_setup_start(void);
+void net_setup_poll(void);
+
+/// net_names.c: the name ///
+
+void net_names_start(void);
+void net_names_poll(void);
+
+// The link came up, or the address is another one: claims the name anew.
+void net_names_restart(void);
+
+// Writes "http://192.168.1.20/ and http://pipit.local/".
+void net_names_url(struct text *out);
 
 #endif

@@ -205,8 +205,9 @@ struct option_row {
 static const struct option_row rows[] = {
     {"--forward", "[ADDRESS:]HOSTPORT:DEVICEPORT", PHASE_MACHINE, take_forward,
      "lead a TCP port of this machine to one of the device; again for more (8080:80)"},
-    {"--tap", "NAME", PHASE_MACHINE, take_tap, "use the TAP device NAME instead of the built-in network; needs --ip"},
-    {"--ip", "A.B.C.D/N", PHASE_MACHINE, take_address, "with --tap: the device's address and prefix length"},
+    {"--tap", "NAME", PHASE_MACHINE, take_tap, "use the TAP device NAME instead of the built-in network"},
+    {"--ip", "A.B.C.D/N", PHASE_MACHINE, take_address,
+     "with --tap: the device's address and prefix length (asks DHCP)"},
     {"--gateway", "A.B.C.D", PHASE_MACHINE, take_gateway, "with --tap: the way to other networks"},
     {"--dns", "A.B.C.D", PHASE_MACHINE, take_dns, "with --tap: the name server"},
     {"--mtu", "N", PHASE_MACHINE, take_mtu, "with --tap: largest packet in bytes, up to 65440 (what the device has)"},
@@ -270,7 +271,7 @@ static bool walk(int argc, char **argv, enum phase phase, struct options *o, str
 static bool check_gateway(const struct options *o, struct text *why)
 {
     uint32_t own, prefix, gateway;
-    if (o->gateway == NULL || !options_address(o->address, &own, &prefix) ||
+    if (o->gateway == NULL || o->address == NULL || !options_address(o->address, &own, &prefix) ||
         !options_address(o->gateway, &gateway, NULL))
         return true;
     if ((own ^ gateway) >> (32 - prefix) == 0 && own != gateway)
@@ -285,12 +286,8 @@ static bool check_together(const struct options *o, struct text *why)
         text_string(why, "--ip, --gateway, --dns and --mtu go with --tap; add --tap NAME, or leave them out.");
         return false;
     }
-    if (o->tap != NULL && o->address == NULL) {
-        text_format(why, "--tap %s needs the device's address too, such as --ip 192.168.7.2/24.", o->tap);
-        return false;
-    }
     if (o->tap != NULL && o->forward_count > 0) {
-        text_string(why, "--forward goes with the built-in network; with --tap, connect to the address of --ip.");
+        text_string(why, "--forward goes with the built-in network; with --tap, connect to the device's address.");
         return false;
     }
     return o->tap == NULL || check_gateway(o, why);
@@ -298,20 +295,25 @@ static bool check_together(const struct options *o, struct text *why)
 
 /// Defaults ///
 
-static void setting_write(char *to, size_t size, const char *value)
+static bool preset(const char *key, const char *value, struct text *why)
 {
-    struct text t = text_in(to, size);
-    text_string(&t, value != NULL ? value : "");
-    text_end(&t);
+    return config_preset(span_of(key), span_of(value != NULL ? value : ""), why);
 }
 
-static void set_network(const struct options *o)
+static bool preset_slirp(struct options *o, struct text *why)
 {
-    bool tap = o->tap != NULL;
-    struct net_settings *s = &net_settings;
-    setting_write(s->address, sizeof s->address, tap ? o->address : "10.0.2.15/24");
-    setting_write(s->gateway, sizeof s->gateway, tap ? o->gateway : "10.0.2.2");
-    setting_write(s->dns, sizeof s->dns, tap ? o->dns : "10.0.2.3");
+    if (o->forward_count == 0)
+        o->forwards[o->forward_count++] = (struct forward){LOOPBACK, 8080, 80};
+    // Behind libslirp every client shows as the gateway, and nobody hears a multicast.
+    return preset("net.address", "10.0.2.15/24", why) && preset("net.gateway", "10.0.2.2", why) &&
+           preset("net.dns", "10.0.2.3", why) && preset("net.mdns", "0", why) && preset("net.per_address", "0", why) &&
+           preset("mail.per_address", "0", why);
+}
+
+static bool preset_tap(const struct options *o, struct text *why)
+{
+    return preset("net.address", o->address, why) && preset("net.gateway", o->gateway, why) &&
+           preset("net.dns", o->dns, why);
 }
 
 // Development mode is on where nobody mails codes: without a relay of our own, and without another verify service,
@@ -321,7 +323,7 @@ static bool decide_development_mode(struct text *why)
     if (config_was_set(span_of("dev.echo_code")) || !config_is_default(span_of("mail.host")) ||
         !config_is_default(span_of("verify.target")))
         return true;
-    return config_preset(span_of("dev.echo_code"), span_of("1"), why);
+    return preset("dev.echo_code", "1", why);
 }
 
 // What the distribution trusts.
@@ -329,16 +331,9 @@ static bool decide_development_mode(struct text *why)
 
 static bool set_defaults(struct options *o, struct text *why)
 {
-    set_network(o);
-    if (access(BUNDLE, R_OK) == 0 && !config_preset(span_of("mail.ca"), span_of(BUNDLE), why))
+    if (access(BUNDLE, R_OK) == 0 && !preset("mail.ca", BUNDLE, why))
         return false;
-    if (o->tap != NULL)
-        return true;
-    if (o->forward_count == 0)
-        o->forwards[o->forward_count++] = (struct forward){LOOPBACK, 8080, 80};
-    // Behind libslirp every client shows as the gateway.
-    return config_preset(span_of("net.per_address"), span_of("0"), why) &&
-           config_preset(span_of("mail.per_address"), span_of("0"), why);
+    return o->tap != NULL ? preset_tap(o, why) : preset_slirp(o, why);
 }
 
 bool options_read(int argc, char **argv, struct options *options, struct text *why)
@@ -371,7 +366,8 @@ void options_help(void (*write)(const char *bytes, size_t length))
     static const char ours[] = "\nDefaults of the simulator's own: dev.echo_code=1 when neither mail.host nor "
                                "verify.target is set, since nobody\n"
                                "could mail a code then; mail.ca=" BUNDLE " where that is there; and without --tap\n"
-                               "net.per_address=0 and mail.per_address=0, since all callers share one address then.\n";
+                               "net.per_address=0 and mail.per_address=0, since all callers share one address then,\n"
+                               "net.mdns=0, net.address=10.0.2.15/24, net.gateway=10.0.2.2 and net.dns=10.0.2.3.\n";
     char buffer[512];
     write(head, sizeof head - 1);
     for (size_t i = 0; i < ROWS; i++) {

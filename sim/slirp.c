@@ -237,15 +237,26 @@ static bool slirp_send(const struct part *parts, int count)
 
 /// Start ///
 
+#define DHCP_FIRST (NETWORK + 15) // what libslirp's own DHCP server gives the first that asks
+
+static bool asks_dhcp(void)
+{
+    struct span address = span_of(net_settings.address);
+    return address.length == 0 || span_equal_nocase(address, span_of("dhcp"));
+}
+
 // The device's address comes from the settings, since a key may have changed it.
 static bool read_device_address(struct text *why)
 {
     uint32_t prefix;
+    device_address = DHCP_FIRST;
+    if (asks_dhcp())
+        return true;
     bool good = options_address(net_settings.address, &device_address, &prefix);
     uint32_t host = device_address & 0xff;
     if (good && (device_address & ~0xffu) == NETWORK && host > 3 && host < 255)
         return true;
-    text_format(why, "net.address %s: in the built-in network it must be 10.0.2.4/24 to 10.0.2.254/24.",
+    text_format(why, "net.address %s: in the built-in network it must be 10.0.2.4/24 to 10.0.2.254/24, or dhcp.",
                 net_settings.address);
     return false;
 }
@@ -311,6 +322,7 @@ static bool forwards_open(const struct options *o, struct text *why)
         }
     }
     uint32_t timeout_ms = 0;
+    log_line(LOG_INFO, "sim", "the device's own address exists in the built-in network only; from here it is");
     slirp_pollfds_fill(slirp, &timeout_ms, widen_backlog, NULL);
     return true;
 }
@@ -326,7 +338,7 @@ static bool slirp_open(const struct options *o, struct backend_link *link, struc
         .vnetmask = {htonl(0xffffff00u)},
         .vhost = {htonl(NETWORK + 2)},
         .vnameserver = {htonl(NETWORK + 3)},
-        .vdhcp_start = {htonl(NETWORK + 15)},
+        .vdhcp_start = {htonl(DHCP_FIRST)},
         .if_mtu = NETWORK_MTU,
         .if_mru = NETWORK_MTU,
     };

@@ -460,6 +460,7 @@ int http_server_start(void)
     pool_list(&http_connections);
     pool_list(&http_exchanges);
     last_scan = port_now_ms();
+    net_advertise_http((uint16_t)gateway_settings.port);
     return net_listen((uint16_t)gateway_settings.port, false, &handlers, &net_settings.per_address);
 }
 

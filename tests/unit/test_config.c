@@ -76,6 +76,7 @@ static const struct {
     {"http.idle_timeout", &gateway_settings.idle_timeout, 1, 86400, 60},
     {"dev.echo_code", &codes_settings.echo, 0, 1, 0},
     {"net.per_address", &net_settings.per_address, 0, 1000000, 32},
+    {"net.mdns", &net_settings.mdns, 0, 1, 1},
     {"verify.cooldown", &codes_settings.cooldown, 0, 86400, 60},
     {"verify.ttl", &codes_settings.ttl, 1, 86400, 180},
     {"verify.tries", &codes_settings.tries, 1, 1000, 5},
@@ -309,15 +310,17 @@ static void addresses_are_checked(void **state)
     }
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_false(set("net.dns", wrong[i]));
-    assert_string_equal(net_settings.dns, "10.0.2.3");
+    assert_string_equal(net_settings.dns, "");
     assert_string_equal(why, "net.dns must be an IPv4 address like 10.0.2.2, or empty.");
 }
 
 static void our_own_address_may_have_a_prefix(void **state)
 {
     (void)state;
-    static const char *const good[] = {"192.0.2.1/0", "192.0.2.1/32", "192.0.2.1", "", "192.168.100.200/24"};
-    static const char *const wrong[] = {"192.0.2.1/", "192.0.2.1/33", "192.0.2.1/24/", "/24", "192.0.2.1/-1"};
+    static const char *const good[] = {"192.0.2.1/0", "192.0.2.1/32", "192.0.2.1",         "",
+                                       "dhcp",        "DHCP",         "192.168.100.200/24"};
+    static const char *const wrong[] = {"192.0.2.1/",   "192.0.2.1/33", "192.0.2.1/24/", "/24",
+                                        "192.0.2.1/-1", "dhcp/24",      "auto"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(set("net.address", good[i]));
         assert_string_equal(net_settings.address, good[i]);
@@ -325,7 +328,33 @@ static void our_own_address_may_have_a_prefix(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_false(set("net.address", wrong[i]));
     assert_string_equal(net_settings.address, "192.168.100.200/24");
-    assert_string_equal(why, "net.address must be an IPv4 address with the length of its prefix, like 10.0.2.15/24.");
+    assert_string_equal(
+        why, "net.address must be an IPv4 address with the length of its prefix, like 10.0.2.15/24, or dhcp.");
+}
+
+static void a_host_name_is_one_label(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"pipit", "Kitchen-2", "7", "a", "abcdefghijklmnopqrstuvwxyz012345"};
+    static const char *const wrong[] = {"",
+                                        "-pipit",
+                                        "pipit-",
+                                        "pi pit",
+                                        "pipit.local",
+                                        "pi_pit",
+                                        "b\xc3\xbc"
+                                        "cher",
+                                        "-",
+                                        "abcdefghijklmnopqrstuvwxyz0123456"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(set("net.name", good[i]));
+        assert_string_equal(net_settings.name, good[i]);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(set("net.name", wrong[i]));
+    assert_false(set("net.name", "pipit.local"));
+    assert_string_equal(why, "net.name must be letters, digits and hyphens, with no hyphen at an end.");
+    assert_true(set("net.name", "pipit"));
 }
 
 /// Unknown keys ///
@@ -445,7 +474,7 @@ static void every_key_is_found_shown_and_helped(void **state)
         assert_true(span_starts(text_whole(&h), name));
         assert_true(h.length > name.length + 20);
     }
-    assert_int_equal(count, NUMBERS + 18);
+    assert_int_equal(count, NUMBERS + 19);
     struct text t = text_in(why, sizeof why);
     assert_false(config_help(count, &t));
     assert_false(config_show((size_t)-1, &t));
@@ -471,7 +500,7 @@ static void help_tells_range_and_default(void **state)
         helped("log.level"),
         "log.level (error, warning, info or debug, default info): the least important lines that are logged");
     assert_non_null(strstr(helped("http.names"), "(text, default empty)"));
-    assert_non_null(strstr(helped("net.address"), "(text, default 10.0.2.15/24)"));
+    assert_non_null(strstr(helped("net.name"), "(text, default pipit)"));
 }
 
 static void only_whole_names_are_keys(void **state)
@@ -499,6 +528,7 @@ int main(void)
         cmocka_unit_test_setup(a_text_has_no_control_bytes, defaults),
         cmocka_unit_test_setup(addresses_are_checked, defaults),
         cmocka_unit_test_setup(our_own_address_may_have_a_prefix, defaults),
+        cmocka_unit_test_setup(a_host_name_is_one_label, defaults),
         cmocka_unit_test_setup(an_unknown_key_is_answered_with_a_guess, defaults),
         cmocka_unit_test_setup(a_key_like_nothing_gets_no_guess, defaults),
         cmocka_unit_test_setup(a_sentence_that_does_not_fit_is_cut, defaults),

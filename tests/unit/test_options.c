@@ -92,6 +92,23 @@ static void test_tap(void **state)
     assert_string_equal(value_of("net.per_address"), "32");
 }
 
+static void test_a_device_without_an_address_asks_dhcp(void **state)
+{
+    (void)state;
+    assert_true(reads("--tap\0tap0\0--dns\0"
+                      "192.168.7.1\0"));
+    assert_string_equal(net_settings.address, "");
+    assert_string_equal(net_settings.gateway, "");
+    assert_string_equal(net_settings.dns, "192.168.7.1");
+    assert_string_equal(value_of("net.mdns"), "1");
+    assert_true(reads("--set\0net.address=\0"));
+    assert_string_equal(net_settings.address, "");
+    assert_string_equal(value_of("net.mdns"), "0");
+    assert_true(reads("--set\0net.address=dhcp\0--set\0net.name=kitchen\0"));
+    assert_string_equal(net_settings.address, "dhcp");
+    assert_string_equal(net_settings.name, "kitchen");
+}
+
 static void test_actions(void **state)
 {
     (void)state;
@@ -222,7 +239,6 @@ static const struct refusal refusals[] = {
     {"--forward\0"
      "1.2.3.4:1:2:3\0",
      "HOSTPORT:DEVICEPORT"},
-    {"--tap\0t\0", "needs the device's address"},
     {"--mtu\0"
      "1500\0",
      "go with --tap"},
@@ -318,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_nothing_given),
         cmocka_unit_test(test_forwards),
         cmocka_unit_test(test_tap),
+        cmocka_unit_test(test_a_device_without_an_address_asks_dhcp),
         cmocka_unit_test(test_actions),
         cmocka_unit_test(test_set_wins_over_defaults),
         cmocka_unit_test(test_development_mode_goes_when_somebody_mails_codes),
