@@ -23,7 +23,7 @@ enum config_type { CONFIG_NUMBER, CONFIG_BOOL, CONFIG_CHOICE, CONFIG_TEXT, CONFI
 // the sentence "KEY must ...".
 typedef const char *text_check(struct span value);
 
-static text_check check_address, check_prefix, check_label, check_host, check_email, check_utf8;
+static text_check check_address, check_prefix, check_label, check_host, check_server, check_email, check_utf8;
 
 #define UNLIMITED_MOST 1000000 // keys whose 0 means "no limit" reach at least this far
 
@@ -113,6 +113,10 @@ static const struct config_key keys[] = {
     {.name = "net.mdns",
      FIELD_BOOL(net_settings.mdns, 1),
      .help = "0 keeps NAME.local and the web server from mDNS; counts from the next start"},
+    {.name = "net.sntp",
+     FIELD_TEXT(net_settings.sntp, "pool.ntp.org", check_server),
+     .help = "a time server's name or address, asked after those that DHCP names; empty asks nobody; counts from the "
+             "next start"},
     {.name = "verify.cooldown",
      FIELD_NUMBER(codes_settings.cooldown, 0, 86400, 60),
      .help = "seconds before an email may ask for another code"},
@@ -322,6 +326,11 @@ static bool is_host(struct span value)
 static const char *check_host(struct span value)
 {
     return is_host(value) ? NULL : "be a name or an IPv4 address; the port is mail.port";
+}
+
+static const char *check_server(struct span value)
+{
+    return is_host(value) ? NULL : "be a name or an IPv4 address, or empty";
 }
 
 static const char *check_email(struct span value)

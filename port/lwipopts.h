@@ -55,6 +55,8 @@
 
 #define LWIP_DHCP                      1
 #define LWIP_DHCP_DOES_ACD_CHECK       0 // probing an address that a server has just given takes 7.7 s
+#define LWIP_DHCP_GET_NTP_SRV          1
+#define LWIP_DHCP_MAX_NTP_SERVERS      2
 #define LWIP_AUTOIP                    1
 #define LWIP_DHCP_AUTOIP_COOP          1
 #define LWIP_DHCP_AUTOIP_COOP_TRIES    3 // unanswered DISCOVERs, at 0, 2 and 6 s; at 14 s AutoIP begins to probe
@@ -69,9 +71,9 @@
 // LWIP_MDNS_SEARCH must be 0 for #if and is taken for set by #ifdef in two headers; both compile.
 #define LWIP_MDNS_SEARCH 0
 
-// DNS takes a fresh PCB for a question while there are some, so two for that; DHCP's and mDNS's are there for
+// DNS takes a fresh PCB for a question while there are some, so two for that; DHCP's, mDNS's and SNTP's are there for
 // good.
-#define MEMP_NUM_UDP_PCB 4
+#define MEMP_NUM_UDP_PCB 5
 
 // mDNS's own timers: probing and announcing, three pauses between multicasts, two delayed answers, and one for each
 // question whose known answers come in another packet. An empty pool is an assertion of lwIP's, so it has to be all.

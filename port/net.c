@@ -657,6 +657,7 @@ void net_poll(void)
     netif_poll_all();
     net_setup_poll();
     net_names_poll();
+    net_time_poll();
     tick();
     struct net_conn *c = ready_first;
     ready_first = NULL;

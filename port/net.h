@@ -65,12 +65,14 @@ struct net_handlers {
 // link comes up again the lease is confirmed or replaced. An address that goes takes the connections bound to it along
 // (`closed` with NET_TIMEOUT), but for one of 169.254.0.0/16. `gateway` and `dns` win over what DHCP tells. mDNS (RFC
 // 6762) answers for NAME.local and the web server; when somebody else has the name already, ours becomes NAME-2, and so
-// on. The console tells where we are whenever that changes.
+// on. The console tells where we are whenever that changes. SNTP (RFC 4330) tells the machine the time
+// (port_wall_set()); the servers that DHCP names are asked first, then `sntp`.
 struct net_settings {
     char address[20]; // net.address: "10.0.2.15/24"; "dhcp" or "" for DHCP
     char gateway[16]; // net.gateway: "" for what DHCP tells
     char dns[16];     // net.dns: likewise
     char name[33];    // net.name: our host name, one label (RFC 1123); DHCP's option 12 has no room for a longer one
+    char sntp[65];    // net.sntp: a time server's name or address; "" turns SNTP off
     uint32_t mdns;    // net.mdns: 0 turns mDNS off
     uint32_t per_address; // net.per_address: connections of one address to one port, 0 for no limit
 };

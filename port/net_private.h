@@ -35,4 +35,12 @@ void net_names_restart(void);
 // Writes "http://192.168.1.20/ and http://pipit.local/".
 void net_names_url(struct text *out);
 
+/// net_time.c: the time ///
+
+void net_time_start(void);
+void net_time_poll(void);
+
+// There may be a better way to a server than before: asks soon.
+void net_time_soon(void);
+
 #endif

@@ -172,8 +172,10 @@ static void note_link(void)
     told.address = 0;
     told.origin = NET_ORIGIN_NONE;
     log_line(up ? LOG_INFO : LOG_WARNING, "net", "the link is %s", up ? "up" : "down");
-    if (up)
+    if (up) {
         net_names_restart();
+        net_time_soon();
+    }
 }
 
 static void note_address(void)
@@ -185,8 +187,10 @@ static void note_address(void)
     tell_address(address, origin);
     told.address = address;
     told.origin = origin;
-    if (address != 0)
-        net_names_restart();
+    if (address == 0)
+        return;
+    net_names_restart();
+    net_time_soon();
 }
 
 void net_setup_poll(void)

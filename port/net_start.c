@@ -90,5 +90,6 @@ int net_start(void)
     netif_set_up(&net_interface);
     net_names_start();
     net_setup_start();
+    net_time_start();
     return 0;
 }

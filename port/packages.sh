@@ -24,7 +24,7 @@ packages_of() {
     build) echo gcc libc6-dev make pkg-config libslirp-dev libglib2.0-dev xz-utils bzip2 ca-certificates debian-archive-keyring \
         protobuf-compiler python3 python3-protobuf ;;
     clients) echo libwebsockets-dev libreadline-dev libcjson-dev ;;
-    test) echo libcmocka-dev curl valgrind iproute2 util-linux python3 python3-grpcio nghttp2-client openssl $(node_packages) ;;
+    test) echo libcmocka-dev curl valgrind iproute2 util-linux python3 python3-grpcio nghttp2-client openssl dnsmasq-base $(node_packages) ;;
     tools) echo python3 ;;
     lint) echo clang-tidy cppcheck clang-format ;;
     arm) echo gcc-arm-none-eabi picolibc-arm-none-eabi ;;

@@ -333,7 +333,8 @@ static bool set_defaults(struct options *o, struct text *why)
 {
     if (access(BUNDLE, R_OK) == 0 && !preset("mail.ca", BUNDLE, why))
         return false;
-    return o->tap != NULL ? preset_tap(o, why) : preset_slirp(o, why);
+    // The host knows what time it is.
+    return preset("net.sntp", "", why) && (o->tap != NULL ? preset_tap(o, why) : preset_slirp(o, why));
 }
 
 bool options_read(int argc, char **argv, struct options *options, struct text *why)
@@ -365,7 +366,8 @@ void options_help(void (*write)(const char *bytes, size_t length))
     static const char keys[] = "\nKeys of --set and --config:\n\n";
     static const char ours[] = "\nDefaults of the simulator's own: dev.echo_code=1 when neither mail.host nor "
                                "verify.target is set, since nobody\n"
-                               "could mail a code then; mail.ca=" BUNDLE " where that is there; and without --tap\n"
+                               "could mail a code then; mail.ca=" BUNDLE " where that is there; net.sntp is\n"
+                               "empty, since the host has a clock; and without --tap\n"
                                "net.per_address=0 and mail.per_address=0, since all callers share one address then,\n"
                                "net.mdns=0, net.address=10.0.2.15/24, net.gateway=10.0.2.2 and net.dns=10.0.2.3.\n";
     char buffer[512];

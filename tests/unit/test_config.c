@@ -357,6 +357,16 @@ static void a_host_name_is_one_label(void **state)
     assert_true(set("net.name", "pipit"));
 }
 
+static void a_time_server_has_no_port(void **state)
+{
+    (void)state;
+    assert_true(set("net.sntp", "ntp.example.org"));
+    assert_true(set("net.sntp", "192.0.2.1"));
+    assert_false(set("net.sntp", "ntp.example.org:123"));
+    assert_string_equal(why, "net.sntp must be a name or an IPv4 address, or empty.");
+    assert_true(set("net.sntp", ""));
+}
+
 /// Unknown keys ///
 
 static void assert_unknown(const char *key, const char *sentence)
@@ -474,7 +484,7 @@ static void every_key_is_found_shown_and_helped(void **state)
         assert_true(span_starts(text_whole(&h), name));
         assert_true(h.length > name.length + 20);
     }
-    assert_int_equal(count, NUMBERS + 19);
+    assert_int_equal(count, NUMBERS + 20);
     struct text t = text_in(why, sizeof why);
     assert_false(config_help(count, &t));
     assert_false(config_show((size_t)-1, &t));
@@ -529,6 +539,7 @@ int main(void)
         cmocka_unit_test_setup(addresses_are_checked, defaults),
         cmocka_unit_test_setup(our_own_address_may_have_a_prefix, defaults),
         cmocka_unit_test_setup(a_host_name_is_one_label, defaults),
+        cmocka_unit_test_setup(a_time_server_has_no_port, defaults),
         cmocka_unit_test_setup(an_unknown_key_is_answered_with_a_guess, defaults),
         cmocka_unit_test_setup(a_key_like_nothing_gets_no_guess, defaults),
         cmocka_unit_test_setup(a_sentence_that_does_not_fit_is_cut, defaults),

@@ -231,6 +231,7 @@ static void test_a_lease(void **state)
     assert_int_equal(asked.type, DISCOVER);
     assert_true(asked.broadcast);
     assert_string_equal(asked.name, "pipit");
+    assert_non_null(strchr(asked.list, 42));
     assert_int_equal(net_own_origin(), NET_ORIGIN_NONE);
     answer(OFFER, LEASED);
     lan_turn();

@@ -101,6 +101,7 @@ static void test_a_device_without_an_address_asks_dhcp(void **state)
     assert_string_equal(net_settings.gateway, "");
     assert_string_equal(net_settings.dns, "192.168.7.1");
     assert_string_equal(value_of("net.mdns"), "1");
+    assert_string_equal(value_of("net.sntp"), "");
     assert_true(reads("--set\0net.address=\0"));
     assert_string_equal(net_settings.address, "");
     assert_string_equal(value_of("net.mdns"), "0");
