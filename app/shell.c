@@ -38,8 +38,9 @@ static void command_status(struct span rest)
 {
     (void)rest;
     char address[16];
-    say("address %s, %u connections, %u chat clients, %u users, newest event %llu",
-        net_address_text(net_own_address(), address), net_open(), hub_clients(), users_count(),
+    say("address %s (%s), name %s, link %s", net_address_text(net_own_address(), address),
+        net_origin_name(net_own_origin()), net_own_name(), net_link_up() != 0 ? "up" : "down");
+    say("%u connections, %u chat clients, %u users, newest event %llu", net_open(), hub_clients(), users_count(),
         (unsigned long long)hub_newest());
     say("longest turn %u us", longest_turn_us);
     if (port_stack_size() > 0)
@@ -180,7 +181,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"help", command_help, "this list"},
-    {"status", command_status, "address, connections, clients, users, longest turn"},
+    {"status", command_status, "address, name, link, connections, clients, users, longest turn"},
     {"top", command_top, "longest step of each service"},
     {"pools", command_pools, "slots used, most ever used, size"},
     {"users", command_users, "all accounts"},

@@ -61,6 +61,7 @@ static const struct metric metrics[] = {
      json_high_water},
     {"pipit_longest_turn_us", NULL, "gauge", "The longest turn of the loop so far, in microseconds.", &longest_turn_us,
      NULL},
+    {"pipit_net_link_up", NULL, "gauge", "1 while the interface has a link.", NULL, net_link_up},
     {"pipit_net_accepted_total", NULL, "counter", "Connections accepted.", &net_counters.accepted, NULL},
     {"pipit_net_dialled_total", NULL, "counter", "Connections dialled.", &net_counters.dialled, NULL},
     {"pipit_net_refused_total", NULL, "counter", "Callers over the per-address limit.", &net_counters.refused, NULL},

@@ -102,15 +102,10 @@ static bool listed(struct span list, struct span item)
 
 static bool host_is_ours(const struct guard_authority *host, struct span names)
 {
-    static const char *const own[] = {"localhost", "pipit", "pipit.local"};
     uint32_t address;
-    if (host->bracketed || net_address_read(host->host, &address))
+    if (host->bracketed || net_address_read(host->host, &address) || net_is_own_name(host->host))
         return true;
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
-        if (span_equal_nocase(host->host, span_of(own[i])))
-            return true;
-    }
-    return listed(names, host->host);
+    return span_equal_nocase(host->host, span_of("localhost")) || listed(names, host->host);
 }
 
 // An origin's default port counts for Host too when that names none: behind a proxy that ends TLS we see

@@ -1,8 +1,8 @@
 // Who may ask: checks of Host and Origin against attacks that come through somebody's browser.
 //
 // DNS rebinding: a page from evil.example, whose name suddenly resolves to our address, would be same-origin with us;
-// but then Host says evil.example. So Host must be an IP literal (no name, nothing to rebind), `localhost`, `pipit`,
-// `pipit.local` or stand in http.names; any port.
+// but then Host says evil.example. So Host must be an IP literal (no name, nothing to rebind), `localhost`, a name of
+// our own (net_is_own_name()) or stand in http.names; any port.
 // Cross-site requests: Origin, when sent, must name the host and port that Host names, or stand in http.origins.
 #ifndef PIPIT_GUARD_H
 #define PIPIT_GUARD_H

@@ -177,8 +177,9 @@ static bool status_head_row(struct http_cursor *cursor, struct text *out)
     char address[16];
     if (cursor->row++ > 0)
         return false;
-    text_format(out, "{\"name\":\"pipit\",\n\"uptime_seconds\":%llu,\n\"address\":\"%s\",\n",
-                (unsigned long long)(port_now_ms() / 1000), net_address_text(net_own_address(), address));
+    text_format(out, "{\"name\":\"%s\",\n\"uptime_seconds\":%llu,\n\"address\":\"%s\",\n\"address_from\":\"%s\",\n",
+                net_own_name(), (unsigned long long)(port_now_ms() / 1000),
+                net_address_text(net_own_address(), address), net_origin_name(net_own_origin()));
     text_format(out, "\"clients\":%u,\n\"users\":%u,\n\"newest_event\":%llu,\n", hub_clients(), users_count(),
                 (unsigned long long)hub_newest());
     text_format(out, "\"http_connections\":%u,\n\"http_requests\":%u,\n\"longest_turn_us\":%u,\n",

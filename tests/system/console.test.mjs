@@ -75,8 +75,9 @@ test('typing: carriage returns, backspace, control bytes, a line in pieces', asy
 test('status, top and pools', async () => {
   await pipit.account('alice');
   const ws = await chat();
-  const [line, longest] = (await answer('status')).split('\n');
-  assert.match(line, /^address 10\.0\.2\.15, \d+ connections, 1 chat clients, 1 users, newest event \d+$/);
+  const [where, line, longest] = (await answer('status')).split('\n');
+  assert.equal(where, 'address 10.0.2.15 (static), name pipit, link up');
+  assert.match(line, /^\d+ connections, 1 chat clients, 1 users, newest event \d+$/);
   assert.match(longest, /^longest turn \d+ us$/);
   assert.match(await answer('top'), /^hub: longest step \d+ us$/m);
   const pools = (await answer('pools')).trimEnd().split('\n');

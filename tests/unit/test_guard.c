@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "../../port/net.h"
 #include "../../services/gateway/guard.h"
 #include <string.h>
 
@@ -132,6 +133,20 @@ static void test_empty_lists(void **state)
     assert_int_equal(guard_check(span_of("localhost"), field(NULL), none, none), GUARD_PASS);
 }
 
+static void test_our_name_is_a_setting(void **state)
+{
+    (void)state;
+    struct span none = span_of("");
+    strcpy(net_settings.name, "Kitchen");
+    assert_int_equal(guard_check(span_of("kitchen"), field(NULL), none, none), GUARD_PASS);
+    assert_int_equal(guard_check(span_of("KITCHEN.local:80"), field(NULL), none, none), GUARD_PASS);
+    assert_int_equal(guard_check(span_of("kitchen.localx"), field(NULL), none, none), GUARD_FOREIGN_HOST);
+    assert_int_equal(guard_check(span_of("kitchen.evil.local"), field(NULL), none, none), GUARD_FOREIGN_HOST);
+    assert_int_equal(guard_check(span_of("kitche"), field(NULL), none, none), GUARD_FOREIGN_HOST);
+    assert_int_equal(guard_check(span_of("pipit.local"), field(NULL), none, none), GUARD_FOREIGN_HOST);
+    strcpy(net_settings.name, "pipit");
+}
+
 static void test_authority(void **state)
 {
     (void)state;
@@ -156,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_empty_lists),
+        cmocka_unit_test(test_our_name_is_a_setting),
         cmocka_unit_test(test_authority),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
