@@ -213,8 +213,7 @@ int port_netif_init(struct netif *netif)
     netif->mtu = 1500;
     netif->output = etharp_output;
     netif->linkoutput = link_output;
-    netif->flags |=
-        NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_IGMP | NETIF_FLAG_LINK_UP;
+    netif->flags |= NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
     MAC_IA0 = (uint32_t)address[3] << 24 | (uint32_t)address[2] << 16 | (uint32_t)address[1] << 8 | address[0];
     MAC_IA1 = (uint32_t)address[5] << 8 | address[4];
     MAC_RCTL = RCTL_RESET;

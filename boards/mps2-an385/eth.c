@@ -233,8 +233,7 @@ int port_netif_init(struct netif *netif)
     netif->mtu = 1500;
     netif->output = etharp_output;
     netif->linkoutput = link_output;
-    netif->flags |=
-        NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_IGMP | NETIF_FLAG_LINK_UP;
+    netif->flags |= NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
     csr_write(MAC_CR, MAC_CR_ON | MAC_CR_ALL_MULTICAST);
     interrupt_enable(INTERRUPT_ETHERNET);
     return 0;

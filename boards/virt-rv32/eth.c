@@ -312,8 +312,7 @@ int port_netif_init(struct netif *netif)
     netif->mtu = 1500;
     netif->output = etharp_output;
     netif->linkoutput = link_output;
-    netif->flags |=
-        NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_IGMP | NETIF_FLAG_LINK_UP;
+    netif->flags |= NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
     queue_start(RX);
     queue_start(TX);
     VIRTIO(STATUS) = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK;

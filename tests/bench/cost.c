@@ -2,9 +2,10 @@
 // (--wrap).
 //
 // A script plays the peers, one frame a turn, straight into netif->input, so nothing comes from outside and two runs do
-// the same to the instruction. Only turns of the loop count, with the driver's transmit function in them; the script
-// does its work where the loop would sleep. The console gets "cost NAME INSTRUCTIONS" for each row of `steps` that has
-// a name.
+// the same to the instruction. Only turns of the loop count; the script does its work where the loop would sleep. The
+// Ethernet driver takes no part: virtio's device answers in its own time, and with it no two runs agreed (the LAN9118's
+// FIFO added 270 instructions to a GET). The console gets "cost NAME INSTRUCTIONS" for each row of `steps` that has a
+// name.
 #include "../../boards/common/board.h"
 #include "../../port/net.h"
 #include "../../port/text.h"
@@ -52,7 +53,6 @@ static char reply[600];
 static size_t reply_length;
 static char code[8];
 static struct netif *interface;
-static netif_linkoutput_fn transmit;
 static const uint8_t their_address[ETH_HWADDR_LEN] = {2, 0, 0, 0, 0, 1};
 
 /// Counting ///
@@ -183,7 +183,7 @@ static void take_segment(const uint8_t *packet)
 static err_t on_output(struct netif *netif, struct pbuf *p)
 {
     static uint8_t copy[ETH_PAD_SIZE + HEADERS + 20 + 536];
-    err_t err = transmit(netif, p);
+    (void)netif;
     uint64_t paused = cost_nanoseconds();
     pbuf_copy_partial(p, copy, sizeof copy, 0);
     const struct eth_hdr *header = (const struct eth_hdr *)(const void *)copy;
@@ -193,7 +193,7 @@ static err_t on_output(struct netif *netif, struct pbuf *p)
     else
         take_segment((const uint8_t *)(header + 1));
     excluded += cost_nanoseconds() - paused;
-    return err;
+    return ERR_OK;
 }
 
 /// The script ///
@@ -423,7 +423,6 @@ int __wrap_port_netif_init(struct netif *netif)
 {
     int result = __real_port_netif_init(netif);
     interface = netif;
-    transmit = netif->linkoutput;
     netif->linkoutput = on_output;
     turn_begins();
     return result;

@@ -13,9 +13,10 @@ seed=$(printf '%0128d' 1)
 
 # Ends QEMU when the program says that it is done.
 measure() {
-    local pid line
+    local pid
+    : >"$folder/console"
     ELF=$B/cost.elf FORWARD=0:80 QEMU_OPTIONS="-icount shift=6" boards/run.sh --seed "$seed" --set api.rate=0 --set chat.rate=0 \
-        --set net.address=10.0.2.15/24 >"$folder/console" 2>&1 </dev/null &
+        --set net.address=10.0.2.15/24 --set net.mdns=0 --set net.sntp= >"$folder/console" 2>&1 </dev/null &
     pid=$!
     for _ in $(seq 1200); do
         grep -q '^cost end\|^cost failed' "$folder/console" && break
@@ -24,7 +25,7 @@ measure() {
     done
     kill $pid 2>/dev/null || true
     wait $pid 2>/dev/null || true
-    grep -q '^cost end' "$folder/console" || { cat "$folder/console"; echo "cost.sh: $BOARD did not come to the end."; exit 1; }
+    grep -q '^cost end' "$folder/console" || { cat "$folder/console" >&2; echo "cost.sh: $BOARD did not come to the end." >&2; exit 1; }
     tr -d '\r' <"$folder/console" | sed -n 's/^cost \([a-z_0-9]*\) \([0-9]*\)$/\1 \2/p' | grep -v '^end'
 }
 
