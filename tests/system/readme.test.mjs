@@ -29,7 +29,7 @@ test('the curl lines make an account and log in', async () => {
 
 test('every make target and every file that the README names is there', async () => {
   const { stdout: help } = await run('make', ['-s', '-C', root, 'help']);
-  for (const [, target] of readme.matchAll(/(?:`|^ {4})make (?:PROFILE=small )?([a-z]+)/gm)) {
+  for (const [, target] of readme.matchAll(/(?:`|^ {4})make (?:PROFILE=small |BOARD=[\w-]+ )?([a-z]+)/gm)) {
     if (target !== 'help') assert.match(help, new RegExp(`make ${target}\\b`), target);
   }
   for (const [, file] of readme.matchAll(/\]\(([^)]+)\)/g)) await readFile(path.join(root, file)).catch((error) => {
