@@ -35,7 +35,7 @@ GOALS                 := $(if $(DRY_RUN),help,$(or $(MAKECMDGOALS),$(if $(BOARD)
 GOALS_WITHOUT_SOURCES := help clean format fuzz asan
 
 CPPFLAGS  = -iquote . -iquote port -iquote port/arch -DPIPIT_PROFILE_$(shell echo $(PROFILE) | tr a-z A-Z)=1 $(THIRD_PARTY_CPPFLAGS)
-OPTIMIZE ?= -O2
+OPTIMIZE ?= $(if $(BOARD),-Os,-O2)
 CFLAGS   := -std=c11 $(OPTIMIZE) -g -ffunction-sections -fdata-sections -fno-strict-aliasing
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wvla -Werror
 LDFLAGS  := -Wl,--gc-sections
@@ -48,6 +48,8 @@ ifneq ($(FUZZ),)
 WARNINGS := # gcc's word counts
 endif
 
+# Where the flags come from: another flag is another object.
+FLAG_FILES := Makefile $(if $(BOARD),boards/boards.mk boards/$(BOARD)/board.mk)
 compile = @mkdir -p $(@D); echo "  CC $@"; $(CC) $(1) -MD -MP -c $< -o $@
 
 # Features, and the profiles that have them; elsewhere their absent.c says that they are not there. echo and interop are
@@ -93,7 +95,7 @@ clean:
 $(LIBPIPIT): $(FIRMWARE)
 	@rm -f $@; echo "  AR $@"; $(AR) qcs $@ $^; printf "%s\n" $^ >$(@:.a=.objects)
 
-$(B)/%.o: %.c Makefile | $(PROTO_HEADERS)
+$(B)/%.o: %.c $(FLAG_FILES) | $(PROTO_HEADERS)
 	$(call compile,$(CPPFLAGS) $(CFLAGS) $(WARNINGS))
 
 # Debian packages: the set `build` for everything, and those that PACKAGES_goal names (port/packages.sh). The stamp is

@@ -3,6 +3,7 @@
 #     PROFILE       its class in app/limits.h: small or medium
 #     CROSS, CPU    the compiler's prefix, and its flags for the processor
 #     COMMON        its choice of boards/common: the processor's file, and seed_pages.c or no_seed.c
+#     OPTIMIZE      what the compiler is to optimize for (-Os)
 #     FLASH_BUDGET  bytes that the program may take
 #     QEMU          the emulator and the machine; NIC_MODEL: its network card, or NIC_DEVICE: the -device of one
 #     OPENOCD       OpenOCD's configuration, for a board that exists and has flash; SEED_AT: where its seed pages lie
@@ -11,7 +12,6 @@
 # The same ELF is flashed and emulated. What an emulator wants otherwise it hands over in a boot note (boards/note.sh).
 CPPFLAGS += -D_DEFAULT_SOURCE
 CFLAGS   += $(CPU) --specs=picolibc.specs -fno-builtin-malloc
-OPTIMIZE := -Os
 # There uint32_t is a long, of the same 32 bits as an int. The compiler of the simulator looks at the formats.
 WARNINGS += -Wno-format
 
@@ -38,19 +38,22 @@ elf: $(ELF)
 # picolibc's start-up code and script are left out: boards/common has its own, without a heap.
 # Objects and no archive, so that the map has their whole paths.
 $(ELF): $(BOARD_OBJECTS) $(FIRMWARE) $(BOARD_SCRIPT) boards/common/sections.ld
-	@echo "  LD $@"; $(LINK) -Wl,-Map=$(B)/pipit.map -o $@
-LINK = $(CC) $(CFLAGS) $(LDFLAGS) -nostartfiles -T $(BOARD_SCRIPT) $(BOARD_OBJECTS) $(FIRMWARE)
+	@echo "  LD $@"; $(LINK) $(BOARD_OBJECTS) $(FIRMWARE) -Wl,-Map=$(B)/pipit.map -o $@
+LINK = $(CC) $(CFLAGS) $(LDFLAGS) -nostartfiles -T $(BOARD_SCRIPT)
 
 # For the gate that sees an allocator refused: links a call of $(ALLOCATOR) too, which must not work.
 with-allocator: $(ELF)
 	@echo 'char $(ALLOCATOR)(); void call(void) { $(ALLOCATOR)(); }' | $(CC) $(CFLAGS) -fno-builtin -x c -c - -o $(B)/call.o
-	@$(LINK) -Wl,-u,call $(B)/call.o -o $(B)/with_allocator.elf
+	@$(LINK) -Wl,-u,call $(B)/call.o $(BOARD_OBJECTS) $(FIRMWARE) -o $(B)/with_allocator.elf
 
-# The same program with a script in the place of its network (tests/bench/cost.c).
-COST_ELF := $(B)/cost.elf
-$(COST_ELF): $(B)/tests/bench/cost.o $(BOARD_OBJECTS) $(FIRMWARE)
-	@echo "  LD $@"; $(LINK) $< $(addprefix -Wl$(comma)--wrap=,port_netif_init port_netif_poll port_idle) -o $@
-comma := ,
+# The same program with a script in the place of its network and of its sleep (tests/bench/cost.c).
+COST_ELF     := $(B)/cost.elf
+COST_OBJECTS := $(addprefix $(B)/tests/bench/,cost.o main.o) \
+                $(filter-out $(B)/app/main.o $(B)/boards/$(BOARD)/eth.o,$(BOARD_OBJECTS) $(FIRMWARE))
+$(B)/tests/bench/main.o: app/main.c $(FLAG_FILES)
+	$(call compile,$(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Dport_idle=cost_idle)
+$(COST_ELF): $(COST_OBJECTS)
+	@echo "  LD $@"; $(LINK) $(COST_OBJECTS) -o $@
 
 ## cost: (with BOARD=NAME) instructions for a request, a login, a chat message, and the longest turn
 cost: $(COST_ELF)

@@ -46,13 +46,13 @@ $(error THIRD_PARTY=$(THIRD_PARTY) must hold the source trees lwip/, mbedtls/, c
 endif
 endif
 
-$(B)/lwip/%.o: $(LWIP)/%.c Makefile
+$(B)/lwip/%.o: $(LWIP)/%.c $(FLAG_FILES)
 	$(call compile,$(CPPFLAGS) $(CFLAGS) -Wno-address)
-$(B)/mbedtls/%.o: $(MBEDTLS)/%.c Makefile
+$(B)/mbedtls/%.o: $(MBEDTLS)/%.c $(FLAG_FILES)
 	$(call compile,$(CPPFLAGS) $(CFLAGS))
-$(B)/cjson/%.o: $(CJSON)/%.c Makefile port/third_party.mk
+$(B)/cjson/%.o: $(CJSON)/%.c $(FLAG_FILES) port/third_party.mk
 	$(call compile,$(CPPFLAGS) $(CFLAGS) $(CJSON_FLAGS))
-$(B)/nanopb/%.o: $(NANOPB)/%.c Makefile
+$(B)/nanopb/%.o: $(NANOPB)/%.c $(FLAG_FILES)
 	$(call compile,$(CPPFLAGS) $(CFLAGS))
 
 # Protocol Buffers: NAME.proto with its NAME.options becomes build/proto/services/.../NAME.pb.[ch], included as

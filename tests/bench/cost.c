@@ -1,5 +1,5 @@
-// What things cost on a board, in instructions: the board's own program, with this in the place of its network
-// (--wrap).
+// What things cost on a board, in instructions: the board's own program, with this in the place of its network and of
+// its sleep.
 //
 // A script plays the peers, one frame a turn, straight into netif->input, so nothing comes from outside and two runs do
 // the same to the instruction. Only turns of the loop count; the script does its work where the loop would sleep. The
@@ -11,6 +11,7 @@
 #include "../../port/text.h"
 #include "cost_ticks.h"
 
+#include "lwip/etharp.h"
 #include "lwip/inet_chksum.h"
 #include "lwip/netif.h"
 #include "lwip/pbuf.h"
@@ -31,10 +32,8 @@
 #define QUIET      4 // turns without a frame, after which nothing more is expected
 #define HEADERS    (SIZEOF_ETH_HDR + IP_HLEN + TCP_HLEN)
 
-int __real_port_netif_init(struct netif *netif);
-int __wrap_port_netif_init(struct netif *netif);
-bool __wrap_port_netif_poll(struct netif *netif);
-void __wrap_port_idle(uint32_t most_ms);
+void ethernet_interrupt(void); // by the boards' convention
+void cost_idle(uint32_t most_ms);
 
 struct peer {
     uint32_t sequence; // of the next byte that it sends
@@ -419,16 +418,25 @@ static void play(void)
 
 /// In the board's place ///
 
-int __wrap_port_netif_init(struct netif *netif)
+void ethernet_interrupt(void)
 {
-    int result = __real_port_netif_init(netif);
-    interface = netif;
-    netif->linkoutput = on_output;
-    turn_begins();
-    return result;
 }
 
-bool __wrap_port_netif_poll(struct netif *netif)
+int port_netif_init(struct netif *netif)
+{
+    static const uint8_t address[ETH_HWADDR_LEN] = {2, 0, 0, 0, 0, 2};
+    interface = netif;
+    netif->hwaddr_len = sizeof address;
+    memcpy(netif->hwaddr, address, sizeof address);
+    netif->mtu = 1500;
+    netif->output = etharp_output;
+    netif->linkoutput = on_output;
+    netif->flags |= NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+    turn_begins();
+    return 0;
+}
+
+bool port_netif_poll(struct netif *netif)
 {
     if (frame_length == 0)
         return false;
@@ -442,7 +450,8 @@ bool __wrap_port_netif_poll(struct netif *netif)
     return false;
 }
 
-void __wrap_port_idle(uint32_t most_ms)
+// app/main.c is compiled with this name for port_idle().
+void cost_idle(uint32_t most_ms)
 {
     (void)most_ms;
     turn_ends();
