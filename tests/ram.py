@@ -215,12 +215,39 @@ def in_region(region, place):
     return region[0] <= place[0] < region[0] + region[1]
 
 
-def linked_variable(build, section, part, size, path, slots):
+class Definitions:
+    """Which object defines a variable: link-time optimization puts them all into files of its own. The objects must have
+    ordinary code in them too (-ffat-lto-objects)."""
+
+    def __init__(self, build):
+        self.build, self.found = build, None
+
+    def read(self):
+        self.found = {}
+        for line in map_lines(self.build + "/pipit.map"):
+            if line.startswith("LOAD " + self.build):
+                path = line.split()[1]
+                sections = writable_sections(path)
+                for symbol in filter(None, map(SYMBOL.match, readelf("-sW", path))):
+                    if symbol[4] in sections:
+                        self.found.setdefault(re.sub(r"\.\d+$", "", symbol[5]), []).append((path, int(symbol[2], 0)))
+
+    def path_of(self, name, size):
+        """The first that has the size too: two objects may have variables of one name."""
+        if self.found is None:
+            self.read()
+        candidates = self.found.get(name, [])
+        return next((path for path, own in candidates if own == size), candidates[0][0] if candidates else None)
+
+
+def linked_variable(build, section, part, size, path, slots, definitions):
     """A part of a section as a variable: its name is in the section's, -fdata-sections has seen to that."""
     if path is None:
         return Variable("linker", "stack" if section == ".stack" else "alignment", size, size, 1)
     name = re.sub(r"^\.\w+\.?", "", part) or part
-    plain = re.sub(r"\.\d+$", "", name)
+    plain = re.sub(r"(\.lto_priv|\.\d+)+$", "", name)
+    if path.endswith(".ltrans.o"):
+        path = definitions.path_of(plain, size) or path
     on_disk = path.startswith(build + "/")
     if on_disk and path not in slots:
         slots[path] = slots_of(path)
@@ -236,8 +263,8 @@ def linked_variables(build):
     """The variables that the linker has put into RAM, and the sizes of RAM's sections by name."""
     regions, sections, parts = linked(build)
     ram = {name: place for name, place in sections.items() if in_region(regions["RAM"], place)}
-    slots = {}
-    variables = [linked_variable(build, *part, slots) for part in parts if part[0] in ram]
+    slots, definitions = {}, Definitions(build)
+    variables = [linked_variable(build, *part, slots, definitions) for part in parts if part[0] in ram]
     fill = sum(v.size for v in variables if v.name == "alignment")
     variables = [v for v in variables if v.name != "alignment"] + [Variable("linker", "alignment", fill, fill, 1)]
     return variables, {name: size for name, (_, size) in ram.items()}, regions

@@ -67,6 +67,6 @@ void memory_prepare(const void *used);
 _Noreturn void board_main(void);
 
 // Memory that a reset leaves alone. Not even a start-up clears it: whoever reads it checks it.
-#define RETAINED __attribute__((section(".noinit")))
+#define RETAINED(NAME) __attribute__((section(".noinit." #NAME)))
 
 #endif

@@ -8,7 +8,7 @@
 
 // Not static: its address is looked up in the symbol table.
 extern char boot_note[BOOT_NOTE];
-char boot_note[BOOT_NOTE] RETAINED;
+char boot_note[BOOT_NOTE] RETAINED(boot_note);
 
 static const char title[] = "pipit boot note 1\n";
 static struct span settings, certificates;

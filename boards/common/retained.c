@@ -17,7 +17,7 @@ static struct {
     uint32_t mark;
     uint32_t check; // of what is left
     struct legacy left;
-} retained RETAINED;
+} retained RETAINED(retained);
 
 static char reason[100];
 
