@@ -3,6 +3,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/prot/ip4.h"
 #include "lwip/prot/tcp.h"
+#include "net_private.h"
 #include "pool.h"
 
 struct node {
@@ -59,6 +60,7 @@ static void on_destroyed(u8_t id, void *data)
     while (*link != n)
         link = &(*link)->next;
     *link = n->next;
+    net_pcb_destroyed(n->pcb);
     // tcp_slowtmr() frees a PCB whose `next` still points into the list; a guess that names it must not look right.
     n->pcb->next = NULL;
     pool_give(&demux_nodes, n);

@@ -14,7 +14,6 @@
 #define LWIP_IPV6                 0
 #define LWIP_UDP                  1
 #define LWIP_DNS                  1
-#define LWIP_ALTCP                1
 #define LWIP_STATS                0
 #define MEM_LIBC_MALLOC           0
 #define MEMP_MEM_MALLOC           0
@@ -46,10 +45,9 @@
 #define TCP_QUEUE_OOSEQ            1
 #define TCP_OOSEQ_MAX_PBUFS        8
 #define LWIP_TCP_KEEPALIVE         0
-#define LWIP_TCP_PCB_NUM_EXT_ARGS  2 // demux.c's node, and net.c's altcp_pcb
+#define LWIP_TCP_PCB_NUM_EXT_ARGS  1 // demux.c's node
 #define MEMP_NUM_TCP_PCB_LISTEN    4
 #define MEMP_NUM_TCP_PCB           (NET_CONNECTIONS + NET_CONNECTIONS / 4 + 4) // and those in TIME_WAIT
-#define MEMP_NUM_ALTCP_PCB         (MEMP_NUM_TCP_PCB + MEMP_NUM_TCP_PCB_LISTEN)
 
 /// The address, the name and the time ///
 

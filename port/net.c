@@ -6,11 +6,8 @@
 #include "port.h"
 #include "trail.h"
 
-#include "lwip/altcp.h"
-#include "lwip/altcp_tcp.h"
 #include "lwip/dns.h"
 #include "lwip/netif.h"
-#include "lwip/priv/altcp_priv.h"
 #include "lwip/priv/tcp_priv.h"
 #include <string.h>
 
@@ -39,13 +36,13 @@ enum event {
 };
 
 struct listener {
-    struct altcp_pcb *pcb;
+    struct tcp_pcb *pcb;
     const struct net_handlers *handlers;
     const uint32_t *per_address;
 };
 
 struct net_conn {
-    struct altcp_pcb *pcb; // NULL once it is gone
+    struct tcp_pcb *pcb; // NULL once it is gone
     const struct net_handlers *handlers;
     void *owner;
     const struct listener *listener; // NULL when we dialled
@@ -89,7 +86,6 @@ static struct net_conn *ready_first, **ready_last = &ready_first;
 static struct net_conn *dirty_first;
 static uint64_t next_tick;
 static uint32_t dials;
-static uint8_t guard_id;
 struct net_counters net_counters;
 
 const char *net_error_name(enum net_error error)
@@ -138,7 +134,7 @@ static void break_off(struct net_conn *c, enum net_error why)
 
 /// lwIP's callbacks: they only record ///
 
-static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t err)
+static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 {
     struct net_conn *c = arg;
     (void)pcb;
@@ -162,7 +158,7 @@ static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t
     return ERR_OK;
 }
 
-static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t length)
+static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t length)
 {
     struct net_conn *c = arg;
     (void)pcb;
@@ -190,7 +186,7 @@ static void on_error(void *arg, err_t err)
     break_off(c, error_of(err));
 }
 
-static err_t on_connected(void *arg, struct altcp_pcb *pcb, err_t err)
+static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 {
     struct net_conn *c = arg;
     (void)pcb;
@@ -200,85 +196,73 @@ static err_t on_connected(void *arg, struct altcp_pcb *pcb, err_t err)
     return ERR_OK;
 }
 
-/// The altcp_pcb and the tcp_pcb below it ///
+/// PCBs ///
 
-static struct tcp_pcb *inner(const struct net_conn *c)
+// Whose it is. A PCB has our callbacks from adopt() to forget_callbacks() and at no other time; before that its
+// argument may be another one's, for lwIP gives a new PCB that of its listener.
+static struct net_conn *conn_of(const struct tcp_pcb *pcb)
 {
-    return c->pcb == NULL ? NULL : c->pcb->state;
+    return pcb->recv == on_received ? pcb->callback_arg : NULL;
 }
 
-// lwIP frees a PCB in TIME_WAIT without telling anybody. The altcp_pcb above must not go on pointing at it.
-static void on_inner_destroyed(u8_t id, void *data)
+// lwIP frees a PCB in TIME_WAIT without telling anybody (tcp_err() is for those that break), so demux.c does.
+void net_pcb_destroyed(const struct tcp_pcb *pcb)
 {
-    (void)id;
-    struct altcp_pcb *pcb = data;
-    if (pcb != NULL)
-        pcb->state = NULL;
+    struct net_conn *c = conn_of(pcb);
+    if (c != NULL)
+        c->pcb = NULL;
 }
-
-static const struct tcp_ext_arg_callbacks guard = {.destroy = on_inner_destroyed};
 
 // LWIP_HOOK_TCP_INPACKET_PCB: for every segment, just before lwIP looks at it. lwIP tells of acknowledged bytes, but
 // not of a window that opens.
-void net_segment_arrived(const struct tcp_pcb *tcp)
+void net_segment_arrived(const struct tcp_pcb *pcb)
 {
-    const struct altcp_pcb *pcb = tcp_ext_arg_get(tcp, guard_id);
-    struct net_conn *c = pcb == NULL ? NULL : pcb->arg;
+    struct net_conn *c = conn_of(pcb);
     if (c == NULL || !c->watched)
         return;
     c->watched = false;
     make_ready(c, EVENT_ROOM);
 }
 
-static void adopt(struct net_conn *c, struct altcp_pcb *pcb)
+static void adopt(struct net_conn *c, struct tcp_pcb *pcb)
 {
     c->pcb = pcb;
-    altcp_arg(pcb, c);
-    altcp_recv(pcb, on_received);
-    altcp_sent(pcb, on_sent);
-    altcp_err(pcb, on_error);
-    altcp_nagle_disable(pcb); // one flush a turn already gathers what belongs together
-    tcp_ext_arg_set_callbacks(inner(c), guard_id, &guard);
-    tcp_ext_arg_set(inner(c), guard_id, pcb);
+    tcp_arg(pcb, c);
+    tcp_recv(pcb, on_received);
+    tcp_sent(pcb, on_sent);
+    tcp_err(pcb, on_error);
+    tcp_nagle_disable(pcb); // one flush a turn already gathers what belongs together
 }
 
-static void forget_callbacks(struct altcp_pcb *pcb)
+static void forget_callbacks(struct tcp_pcb *pcb)
 {
-    altcp_arg(pcb, NULL);
-    altcp_recv(pcb, NULL);
-    altcp_sent(pcb, NULL);
-    altcp_err(pcb, NULL);
+    tcp_arg(pcb, NULL);
+    tcp_recv(pcb, NULL);
+    tcp_sent(pcb, NULL);
+    tcp_err(pcb, NULL);
 }
 
-// What is left of the connection below is lwIP's business. Fails when there is no memory for a FIN.
-static bool release(struct altcp_pcb *pcb)
-{
-    if (pcb->state != NULL)
-        tcp_ext_arg_set(pcb->state, guard_id, NULL);
-    return altcp_close(pcb) == ERR_OK;
-}
-
+// One in TIME_WAIT is lwIP's business, which waits for what may still be on the way.
 static void abort_pcb(struct net_conn *c)
 {
-    struct altcp_pcb *pcb = c->pcb;
+    struct tcp_pcb *pcb = c->pcb;
     c->pcb = NULL;
     if (pcb == NULL)
         return;
     forget_callbacks(pcb);
-    const struct tcp_pcb *tcp = pcb->state;
-    // Aborting a PCB in TIME_WAIT calls nobody back, and the altcp_pcb would never be freed.
-    if (tcp != NULL && tcp->state != TIME_WAIT)
-        altcp_abort(pcb);
-    else
-        release(pcb);
+    if (pcb->state != TIME_WAIT)
+        tcp_abort(pcb);
 }
 
-// Everything was sent and acknowledged, and both ends have closed.
+// Everything was sent and acknowledged, and both ends have closed: what is left is lwIP's business. Fails when there is
+// no memory for a FIN.
 static bool let_go(struct net_conn *c)
 {
-    struct altcp_pcb *pcb = c->pcb;
+    struct tcp_pcb *pcb = c->pcb;
+    if (pcb == NULL)
+        return true;
     forget_callbacks(pcb);
-    if (!release(pcb)) {
+    if (tcp_close(pcb) != ERR_OK) {
         adopt(c, pcb);
         return false;
     }
@@ -292,8 +276,8 @@ static void discard_received(struct net_conn *c)
     c->received = NULL;
     if (p == NULL)
         return;
-    if (c->pcb != NULL && inner(c) != NULL)
-        altcp_recved(c->pcb, p->tot_len);
+    if (c->pcb != NULL)
+        tcp_recved(c->pcb, p->tot_len);
     pbuf_free(p);
 }
 
@@ -321,17 +305,17 @@ static struct net_conn *take_slot(const struct net_handlers *handlers, void *own
     return c;
 }
 
-static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
+static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 {
     const struct listener *l = arg;
     if (err != ERR_OK || pcb == NULL)
         return ERR_VAL;
     struct net_conn *c = take_slot(l->handlers, NULL);
     if (c == NULL) {
-        altcp_abort(pcb);
+        tcp_abort(pcb);
         return ERR_ABRT;
     }
-    c->peer = lwip_ntohl(ip4_addr_get_u32(ip_2_ip4(altcp_get_ip(pcb, 0))));
+    c->peer = lwip_ntohl(ip4_addr_get_u32(ip_2_ip4(&pcb->remote_ip)));
     c->crowded = *l->per_address > 0 && connections_of(l, c->peer) >= *l->per_address;
     c->listener = l;
     adopt(c, pcb);
@@ -345,48 +329,36 @@ int net_listen(uint16_t port, bool loopback_only, const struct net_handlers *han
 {
     if (listener_count == LISTENERS)
         return -1;
-    struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_V4);
+    struct tcp_pcb *pcb = tcp_new_ip_type(IPADDR_TYPE_V4);
     ip_addr_t loopback = IPADDR4_INIT(PP_HTONL(IPADDR_LOOPBACK));
     if (pcb == NULL)
         return -1;
-    struct altcp_pcb *listening = altcp_bind(pcb, loopback_only ? &loopback : IP4_ADDR_ANY, port) == ERR_OK
-                                      ? altcp_listen_with_backlog(pcb, TCP_DEFAULT_LISTEN_BACKLOG)
-                                      : NULL;
+    struct tcp_pcb *listening = tcp_bind(pcb, loopback_only ? &loopback : IP4_ADDR_ANY, port) == ERR_OK
+                                    ? tcp_listen_with_backlog(pcb, TCP_DEFAULT_LISTEN_BACKLOG)
+                                    : NULL;
     if (listening == NULL) {
-        altcp_close(pcb);
+        tcp_close(pcb);
         return -1;
     }
     struct listener *l = &listeners[listener_count++];
     *l = (struct listener){listening, handlers, per_address};
-    demux_listen(listening->state);
-    altcp_arg(listening, l);
-    altcp_accept(listening, on_accept);
+    demux_listen(listening);
+    tcp_arg(listening, l);
+    tcp_accept(listening, on_accept);
     return 0;
-}
-
-// lwIP's altcp_close() reads behind the end of a listening PCB, which is shorter than others. So the one below is
-// closed by itself.
-static void close_listener(struct altcp_pcb *pcb)
-{
-    struct tcp_pcb *tcp = pcb->state;
-    pcb->state = NULL;
-    tcp_arg(tcp, NULL);
-    tcp_accept(tcp, NULL);
-    tcp_close(tcp);
-    altcp_close(pcb);
 }
 
 void net_stop_listening(void)
 {
     while (listener_count > 0)
-        close_listener(listeners[--listener_count].pcb);
+        tcp_close(listeners[--listener_count].pcb);
 }
 
 /// Dialling ///
 
 static void connect_to(struct net_conn *c, const ip_addr_t *address)
 {
-    struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_V4);
+    struct tcp_pcb *pcb = tcp_new_ip_type(IPADDR_TYPE_V4);
     if (pcb == NULL) {
         break_off(c, NET_NO_SLOT);
         return;
@@ -394,9 +366,9 @@ static void connect_to(struct net_conn *c, const ip_addr_t *address)
     adopt(c, pcb);
     c->peer = lwip_ntohl(ip4_addr_get_u32(ip_2_ip4(address)));
     change(c, STATE_CONNECTING);
-    err_t err = altcp_connect(pcb, address, c->remote_port, on_connected);
+    err_t err = tcp_connect(pcb, address, c->remote_port, on_connected);
     if (err == ERR_OK)
-        demux_connect(pcb->state);
+        demux_connect(pcb);
     else
         break_off(c, err == ERR_RTE ? NET_NO_ROUTE : NET_NO_SLOT); // no port or no memory for a SYN: our own shortage
 }
@@ -507,8 +479,8 @@ static void deliver_data(struct net_conn *c)
         struct pbuf *p = c->received;
         size_t offered = p->len;
         size_t consumed = c->handlers->data(c, p->payload, offered);
-        if (c->pcb != NULL && inner(c) != NULL && consumed > 0)
-            altcp_recved(c->pcb, (u16_t)consumed);
+        if (c->pcb != NULL && consumed > 0)
+            tcp_recved(c->pcb, (u16_t)consumed);
         c->received = pbuf_free_header(p, (u16_t)consumed);
         if (consumed < offered)
             return;
@@ -555,7 +527,7 @@ static void extend_deadline(struct net_conn *c)
 static void step_closing(struct net_conn *c)
 {
     discard_received(c);
-    if (altcp_shutdown(c->pcb, 0, 1) == ERR_OK)
+    if (tcp_shutdown(c->pcb, 0, 1) == ERR_OK)
         change(c, STATE_LINGERING);
 }
 
@@ -577,7 +549,7 @@ static void finish(struct net_conn *c)
 static void step_lingering(struct net_conn *c)
 {
     discard_received(c);
-    if (c->acknowledged == c->sent && (c->fin || inner(c) == NULL) && let_go(c))
+    if (c->acknowledged == c->sent && (c->fin || c->pcb == NULL) && let_go(c))
         break_off(c, NET_OK);
 }
 
@@ -675,8 +647,8 @@ void net_flush(void)
         struct net_conn *c = dirty_first;
         dirty_first = c->next_dirty;
         c->dirty = false;
-        if (c->pcb != NULL && inner(c) != NULL)
-            altcp_output(c->pcb);
+        if (c->pcb != NULL)
+            tcp_output(c->pcb);
         if (c->state == STATE_BROKEN)
             make_ready(c, EVENT_TURN);
     }
@@ -696,7 +668,6 @@ void net_connections_start(void)
 {
     pool_list(&connections);
     demux_start();
-    guard_id = tcp_ext_arg_alloc_id();
 }
 
 /// One connection ///
@@ -715,9 +686,9 @@ void net_hand_over(struct net_conn *c, const struct net_handlers *handlers, void
 
 static enum net_error write(struct net_conn *c, const void *bytes, size_t length, u8_t flags)
 {
-    if (c->state != STATE_OPEN || inner(c) == NULL)
+    if (c->state != STATE_OPEN || c->pcb == NULL)
         return NET_CLOSED;
-    if (length > net_room(c) || altcp_write(c->pcb, bytes, (u16_t)length, flags) != ERR_OK) {
+    if (length > net_room(c) || tcp_write(c->pcb, bytes, (u16_t)length, flags) != ERR_OK) {
         c->starved = c->sent == c->acknowledged;
         return NET_FULL;
     }
@@ -738,7 +709,7 @@ enum net_error net_send_reference(struct net_conn *c, const void *bytes, size_t 
 
 size_t net_room_within(const struct net_conn *c, size_t buffers)
 {
-    const struct tcp_pcb *pcb = inner(c);
+    const struct tcp_pcb *pcb = c->pcb;
     if (c->state != STATE_OPEN || pcb == NULL || pcb->snd_queuelen + SEGMENT_BUFFERS > buffers)
         return 0;
     size_t segments = (buffers - pcb->snd_queuelen) / SEGMENT_BUFFERS;
@@ -753,7 +724,7 @@ size_t net_room(const struct net_conn *c)
 
 size_t net_window(const struct net_conn *c)
 {
-    const struct tcp_pcb *pcb = inner(c);
+    const struct tcp_pcb *pcb = c->pcb;
     if (pcb == NULL)
         return 0;
     uint32_t under_way = pcb->snd_lbb - pcb->lastack;
@@ -767,7 +738,7 @@ void net_watch_window(struct net_conn *c)
 
 size_t net_window_most(const struct net_conn *c)
 {
-    const struct tcp_pcb *pcb = inner(c);
+    const struct tcp_pcb *pcb = c->pcb;
     return pcb == NULL ? 0 : pcb->snd_wnd_max;
 }
 
@@ -795,7 +766,7 @@ static void relocate(const struct tcp_seg *segment, const uint8_t *from, size_t 
 
 void net_relocate(struct net_conn *c, const void *from, size_t length, const void *to)
 {
-    const struct tcp_pcb *pcb = inner(c);
+    const struct tcp_pcb *pcb = c->pcb;
     if (pcb == NULL)
         return;
     relocate(pcb->unsent, from, length, to);

@@ -5,6 +5,7 @@
 #include "text.h"
 
 struct netif;
+struct tcp_pcb;
 
 // The machine's interface, for port_netif_poll().
 extern struct netif net_interface;
@@ -42,5 +43,8 @@ void net_time_poll(void);
 
 // There may be a better way to a server than before: asks soon.
 void net_time_soon(void);
+
+// demux.c, to net.c: lwIP frees this PCB.
+void net_pcb_destroyed(const struct tcp_pcb *pcb);
 
 #endif

@@ -7,7 +7,7 @@ MBEDTLS := $(THIRD_PARTY)/mbedtls
 CJSON   := $(THIRD_PARTY)/cjson
 NANOPB  := $(THIRD_PARTY)/nanopb
 
-LWIP_SOURCES := $(addprefix src/core/,altcp.c altcp_alloc.c altcp_tcp.c def.c dns.c inet_chksum.c init.c ip.c mem.c memp.c \
+LWIP_SOURCES := $(addprefix src/core/,def.c dns.c inet_chksum.c init.c ip.c mem.c memp.c \
                   netif.c pbuf.c stats.c tcp.c tcp_in.c tcp_out.c timeouts.c udp.c ipv4/acd.c ipv4/autoip.c ipv4/dhcp.c \
                   ipv4/etharp.c ipv4/icmp.c ipv4/igmp.c ipv4/ip4.c ipv4/ip4_addr.c ipv4/ip4_frag.c) \
                 src/netif/ethernet.c $(addprefix src/apps/mdns/,mdns.c mdns_domain.c mdns_out.c)

@@ -722,6 +722,34 @@ static void test_syn_flood_leaves_nothing(void **state)
 
 /// Dialling ///
 
+// The same in the moment between the peer's FIN and our turn: the PCB goes to somebody else, and stays theirs.
+static void test_pcb_recycled_before_its_connection_knows(void **state)
+{
+    (void)state;
+    peer_open(&peer, PORT);
+    net_close(server.conn);
+    peer_run(2);
+    assert_true(peer.fin);
+    peer_close(&peer);
+    const struct tcp_pcb *pcb = tcp_tw_pcbs;
+    assert_non_null(pcb);
+    tcp_abort(tcp_tw_pcbs);
+    peer_knock(&other, PORT);
+    assert_ptr_equal(tcp_active_pcbs, pcb);
+    peer_run(2);
+    assert_int_equal(server.opened, 2);
+    assert_int_equal(server.closed, 1);
+    assert_int_equal(server.why, NET_OK);
+    peer_send_text(&other, "still here");
+    peer_run(2);
+    assert_int_equal(server.length, 10);
+    assert_false(other.fin);
+    net_close(server.conn);
+    peer_close(&other);
+    peer_run(2);
+    assert_int_equal(server.closed, 2);
+}
+
 static struct peer listener;
 
 static void test_dial_connects_and_talks(void **state)
@@ -1023,6 +1051,7 @@ int main(void)
         T(test_per_address_limit_says_so_and_closes),
         T(test_one_more_than_all_slots_is_reset_and_all_come_back),
         T(test_many_closes_and_reopens_through_time_wait),
+        T(test_pcb_recycled_before_its_connection_knows),
         T(test_syn_flood_leaves_nothing),
         T(test_dial_connects_and_talks),
         T(test_dial_deadline),
