@@ -8,14 +8,18 @@
 #if defined(PIPIT_PROFILE_SMALL) // 64 KB of RAM: a Cortex-M3 with on-chip Ethernet
 
 #define HUB_CLIENTS        12
-#define HUB_HISTORY        64   // events kept, at most
-#define HUB_RING_TEXT      4096 // bytes of finished plain-text frames kept
-#define HUB_RING_JSON      8192 // bytes of finished JSON frames kept
-#define HUB_MESSAGE        512  // bytes of one chat message
-#define HUB_FLIGHT         1072 // bytes by reference on the way to one client
-#define HUB_QUEUE          4    // buffers of lwIP's that one client may hold
-#define HUB_RESCUES        1    // buffers for what is on the way to clients that vanished
-#define HUB_ASSEMBLIES     2    // messages arriving in pieces at once
+#define HUB_HISTORY        40       // events kept, at most
+#define HUB_RING_TEXT      2048     // bytes of finished plain-text frames kept
+#define HUB_RING_JSON      4096     // bytes of finished JSON frames kept
+#define HUB_OFFSET         uint16_t // of a frame in either
+#define HUB_MESSAGE        512      // bytes of one chat message
+#define HUB_FRAME          1216     // bytes of its frame in JSON; what escapes make longer is refused to its sender
+#define HUB_REPLY          512      // bytes of the longest frame to one client: a page of the roster, a notice
+#define HUB_FLIGHT         1072     // bytes by reference on the way to one client
+#define HUB_QUEUE          4        // buffers of lwIP's that one client may hold
+#define HUB_RESCUES        1        // buffers for what is on the way to clients that vanished
+#define HUB_RESCUE         1536     // bytes of one; whoever has more on the way is cut off
+#define HUB_ASSEMBLIES     2        // messages arriving in pieces at once
 #define HTTP_CONNECTIONS   6
 #define HTTP_EXCHANGES     2    // requests being answered at once
 #define HTTP_BODY          1024 // bytes of a request body
@@ -42,10 +46,14 @@
 #define HUB_HISTORY        512
 #define HUB_RING_TEXT      65536
 #define HUB_RING_JSON      131072
+#define HUB_OFFSET         uint32_t
 #define HUB_MESSAGE        1024
+#define HUB_FRAME          HUB_FRAME_WORST
+#define HUB_REPLY          1024
 #define HUB_FLIGHT         8192
 #define HUB_QUEUE          8
 #define HUB_RESCUES        4
+#define HUB_RESCUE         (2 * (HUB_FLIGHT + HUB_FRAME))
 #define HUB_ASSEMBLIES     8
 #define HTTP_CONNECTIONS   16
 #define HTTP_EXCHANGES     8
@@ -77,10 +85,14 @@
 #define HUB_HISTORY        8192
 #define HUB_RING_TEXT      (1u << 20)
 #define HUB_RING_JSON      (1u << 21)
+#define HUB_OFFSET         uint32_t
 #define HUB_MESSAGE        1024
+#define HUB_FRAME          HUB_FRAME_WORST
+#define HUB_REPLY          1024
 #define HUB_FLIGHT         65536
 #define HUB_QUEUE          8
 #define HUB_RESCUES        16
+#define HUB_RESCUE         (2 * (HUB_FLIGHT + HUB_FRAME))
 #define HUB_ASSEMBLIES     64
 #define HTTP_CONNECTIONS   256
 #define HTTP_EXCHANGES     128
@@ -117,6 +129,9 @@
 
 #define NET_CONNECTIONS                                                                                                \
     (HUB_CLIENTS + HTTP_CONNECTIONS + RPC_CONNECTIONS + RPC_CHANNELS + MAIL_SESSIONS + STATUS_PROBES + NET_SPARE)
+
+// A message of nothing but control characters, six bytes each in JSON, and two of the longest names around it.
+#define HUB_FRAME_WORST (6 * HUB_MESSAGE + 4 * NAME_MAX_BYTES + 160)
 
 // Bounds that people meet (README, "The wire").
 #define NAME_MAX_BYTES     32

@@ -92,8 +92,8 @@ static void command_kick(struct span name)
 
 static void command_say(struct span text)
 {
-    if (text.length > 0)
-        hub_say(text);
+    if (text.length > 0 && !hub_say(text))
+        say("That is too long with so many quotes, backslashes or control characters.");
 }
 
 static void command_mail(struct span rest)

@@ -6,20 +6,27 @@ struct text text_in(char *buffer, size_t size)
     return (struct text){.at = buffer, .size = size};
 }
 
+struct text text_count(void)
+{
+    return (struct text){.size = SIZE_MAX};
+}
+
 void text_byte(struct text *t, char byte)
 {
     if (t->length == t->size) {
         t->cut = true;
         return;
     }
-    t->at[t->length++] = byte;
+    if (t->at != NULL)
+        t->at[t->length] = byte;
+    t->length++;
 }
 
 void text_span(struct text *t, struct span s)
 {
     size_t fits = t->size - t->length;
     size_t n = s.length < fits ? s.length : fits;
-    if (n > 0)
+    if (n > 0 && t->at != NULL)
         memcpy(t->at + t->length, s.at, n);
     t->length += n;
     t->cut = t->cut || n < s.length;

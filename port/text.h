@@ -16,6 +16,10 @@ struct text {
 };
 
 struct text text_in(char *buffer, size_t size);
+
+// Counts in `length` what would be written, and writes nothing.
+struct text text_count(void);
+
 void text_byte(struct text *t, char byte);
 void text_span(struct text *t, struct span s);
 void text_string(struct text *t, const char *s);

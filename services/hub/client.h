@@ -28,10 +28,9 @@ struct assembly {
 };
 
 // A copy of what is on the way to a client whose acknowledgements don't come, so that the ring can go on.
-#define RESCUE_BYTES (2 * (HUB_FLIGHT + EVENT_FRAME_MAX))
 struct rescue {
     uint32_t until; // net_sent() when it was made: needed until that much is acknowledged
-    uint8_t bytes[RESCUE_BYTES];
+    uint8_t bytes[HUB_RESCUE];
 };
 
 struct client {
@@ -67,7 +66,6 @@ struct client {
 };
 
 #define GUEST_BIT      0x80000000u
-#define REPLY_MAX      1024 // bytes of the longest frame to one client: a page of the roster, a notice
 #define TALK_WINDOW_MS 5000
 #define ASSEMBLY_MS    10000 // a message must be complete by then
 
@@ -85,7 +83,8 @@ extern const struct ring_audience hub_everybody;
 struct client *client_next(const struct client *c);
 struct client *client_by_name(struct span name);
 
-// Keeps an event in the ring, for everybody or for two; it goes out when this turn ends. Returns its id.
+// Keeps an event in the ring, for everybody or for two; it goes out when this turn ends. Returns its id, or 0 when it
+// is longer than HUB_FRAME: what nobody's message is in can't be.
 uint64_t hub_broadcast(struct event_content *event, struct ring_audience audience);
 
 // Tells all that it left, and closes its connection with a code and a reason.

@@ -2,6 +2,13 @@
 #include "../users/users.h"
 #include "client.h"
 
+// Says it for the client; an answer when it cannot be said.
+static void broadcast(struct client *c, struct event_content *event, struct ring_audience audience)
+{
+    if (hub_broadcast(event, audience) == 0)
+        client_notice(c, "that was not said: with so many quotes, backslashes or control characters it is too long");
+}
+
 static void command_nick(struct client *c, struct span name)
 {
     struct users_account account;
@@ -36,7 +43,7 @@ static void command_me(struct client *c, struct span text)
         return;
     }
     struct event_content event = {.kind = EVENT_ACTION, .from = client_name(c), .text = text};
-    hub_broadcast(&event, hub_everybody);
+    broadcast(c, &event, hub_everybody);
 }
 
 // The client whose name the text begins with, and what stands behind. Names may contain spaces: the longest one wins.
@@ -63,7 +70,7 @@ static void command_msg(struct client *c, struct span text)
         return;
     }
     struct event_content event = {.kind = EVENT_PRIVATE, .from = client_name(c), .to = client_name(to), .text = text};
-    hub_broadcast(&event, (struct ring_audience){{c->who, to->who}});
+    broadcast(c, &event, (struct ring_audience){{c->who, to->who}});
 }
 
 static void command_quit(struct client *c, struct span rest)
@@ -119,5 +126,5 @@ void client_said(struct client *c, struct span line)
         return;
     }
     struct event_content event = {.kind = EVENT_MESSAGE, .from = client_name(c), .text = line};
-    hub_broadcast(&event, hub_everybody);
+    broadcast(c, &event, hub_everybody);
 }

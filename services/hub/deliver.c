@@ -5,8 +5,14 @@
 #include <string.h>
 
 POOL(hub_rescues, struct rescue, HUB_RESCUES);
-static uint8_t scratch[EVENT_FRAME_MAX];
+static uint8_t scratch[HUB_REPLY];
 #define SKIPPED_MAX 128 // bytes of the frame that tells how much was missed
+#define NOTICE_MAX  200 // bytes of a notice's text; of somebody's own words there is no more than a name's length in it
+
+_Static_assert(HUB_REPLY >= NOTICE_MAX + 5 * NAME_MAX_BYTES + 100, "a notice with control characters does not fit");
+_Static_assert(HUB_REPLY >= EVENT_SMALL_MAX, "a welcome with the longest name does not fit");
+_Static_assert(HUB_REPLY <= 1024, "NET_SEND_MAX may be smaller");
+_Static_assert(HUB_RESCUE >= HUB_FRAME, "a client with one message on the way would be cut off");
 
 /// What is on the way ///
 
@@ -106,7 +112,7 @@ static bool rescue(struct client *c)
 {
     struct span pieces[2];
     ring_memory(c->format, c->safe, c->next, pieces);
-    if (c->rescue != NULL || pieces[0].length + pieces[1].length > RESCUE_BYTES)
+    if (c->rescue != NULL || pieces[0].length + pieces[1].length > HUB_RESCUE)
         return false;
     if (!take_rescue(c))
         return false;
@@ -148,19 +154,23 @@ void hub_unpin(uint64_t id)
 
 bool client_can_answer(const struct client *c)
 {
-    return net_room(c->conn) >= REPLY_MAX && net_room_within(c->conn, HUB_QUEUE) > 0;
+    return net_room(c->conn) >= HUB_REPLY && net_room_within(c->conn, HUB_QUEUE) > 0;
 }
 
 bool client_tell(struct client *c, struct event_content *event)
 {
     event->id = c->since;
-    struct span frame = event_frame(c->format, event, scratch);
-    return net_send(c->conn, frame.at, frame.length) == NET_OK;
+    event->at = port_wall_ms();
+    size_t length = event_length(c->format, event);
+    if (length > sizeof scratch)
+        return false;
+    event_write(c->format, event, scratch, length);
+    return net_send(c->conn, scratch, length) == NET_OK;
 }
 
 void client_notice(struct client *c, const char *format, ...)
 {
-    char line[200];
+    char line[NOTICE_MAX];
     struct text t = text_in(line, sizeof line);
     va_list arguments;
     va_start(arguments, format);
@@ -215,7 +225,7 @@ static void roster_begin(const struct client *c, struct text *t)
         text_format(t, first ? "[system] online (%u): " : "[system] online, of %u also: ", hub_clients());
         return;
     }
-    event_json_begin(t, c->since, "roster");
+    event_json_begin(t, c->since, port_wall_ms(), "roster");
     text_format(t, ",\"total\":%u,\"names\":[", hub_clients());
 }
 
@@ -236,7 +246,7 @@ static void roster_name(const struct client *c, struct text *t, struct span name
 static void tell_roster(struct client *c)
 {
     const size_t name_most = 2 * NAME_MAX_BYTES + 4;
-    struct text t = event_text_begin(scratch, REPLY_MAX);
+    struct text t = event_text_begin(scratch, sizeof scratch);
     roster_begin(c, &t);
     uint32_t from = c->roster;
     const struct client *other = client_from(from);

@@ -1,10 +1,10 @@
 #include "events.h"
-#include "../../port/port.h"
 #include <string.h>
 
-_Static_assert(EVENT_FRAME_MAX <= UINT16_MAX, "a frame's length must fit the ring's 16 bits");
+_Static_assert(HUB_FRAME <= UINT16_MAX, "a frame's length must fit the ring's 16 bits");
+_Static_assert(HUB_FRAME >= HUB_MESSAGE + EVENT_SMALL_MAX, "the longest message without an escape must fit its frame");
 _Static_assert(HUB_RING_TEXT > 2 * (HUB_MESSAGE + 128), "the text ring must hold a few of the longest messages");
-_Static_assert(HUB_RING_JSON > 2 * EVENT_FRAME_MAX, "the JSON ring must hold a few of the longest messages");
+_Static_assert(HUB_RING_JSON > 2 * HUB_FRAME, "the JSON ring must hold a few of the longest messages");
 
 /// Plain text, as the original has it ///
 
@@ -127,10 +127,9 @@ static const struct {
 
 /// Frames ///
 
-void event_json_begin(struct text *t, uint64_t id, const char *kind)
+void event_json_begin(struct text *t, uint64_t id, uint64_t at, const char *kind)
 {
-    text_format(t, "{\"id\":%llu,\"at\":%llu,\"kind\":\"%s\"", (unsigned long long)id,
-                (unsigned long long)port_wall_ms(), kind);
+    text_format(t, "{\"id\":%llu,\"at\":%llu,\"kind\":\"%s\"", (unsigned long long)id, (unsigned long long)at, kind);
 }
 
 struct text event_text_begin(uint8_t *buffer, size_t size)
@@ -147,15 +146,35 @@ struct span event_text_end(struct text *text, uint8_t *buffer)
     return (struct span){(const char *)start, n + text->length};
 }
 
-struct span event_frame(enum ring_format format, const struct event_content *e, uint8_t *buffer)
+static void put_payload(struct text *t, enum ring_format format, const struct event_content *e)
 {
-    struct text t = event_text_begin(buffer, EVENT_FRAME_MAX);
     if (format == RING_TEXT) {
-        kinds[e->kind].text(&t, e);
-    } else {
-        event_json_begin(&t, e->id, kinds[e->kind].name);
-        kinds[e->kind].json(&t, e);
-        text_byte(&t, '}');
+        kinds[e->kind].text(t, e);
+        return;
     }
-    return event_text_end(&t, buffer);
+    event_json_begin(t, e->id, e->at, kinds[e->kind].name);
+    kinds[e->kind].json(t, e);
+    text_byte(t, '}');
+}
+
+static size_t header_length(size_t payload)
+{
+    uint8_t header[WS_HEADER_MAX];
+    return ws_header(header, WS_TEXT, true, payload);
+}
+
+size_t event_length(enum ring_format format, const struct event_content *e)
+{
+    struct text t = text_count();
+    put_payload(&t, format, e);
+    return header_length(t.length) + t.length;
+}
+
+// The shortest frame with a header of four bytes is 130 bytes long, the longest with one of two 127.
+void event_write(enum ring_format format, const struct event_content *e, uint8_t *at, size_t length)
+{
+    size_t header = length < 130 ? 2 : 4;
+    struct text t = text_in((char *)at + header, length - header);
+    put_payload(&t, format, e);
+    ws_header(at, WS_TEXT, true, t.length);
 }

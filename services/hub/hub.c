@@ -13,7 +13,6 @@ struct pool *const hub_pool = &chat_clients;
 struct hub_settings hub_settings = {.rate = 10, .ping = 25, .stall = 30};
 struct hub_counters hub_counters;
 
-static uint8_t frames[RING_FORMATS][EVENT_FRAME_MAX];
 const struct ring_audience hub_everybody = {{RING_EVERYBODY, RING_EVERYBODY}};
 static uint32_t chatting;
 static uint32_t guests;
@@ -41,14 +40,17 @@ struct client *client_by_name(struct span name)
 
 /// Saying ///
 
+// The frames are written where they stay: what is there is let go first, so their lengths have to be known.
 uint64_t hub_broadcast(struct event_content *event, struct ring_audience audience)
 {
-    struct span encoded[RING_FORMATS];
     size_t lengths[RING_FORMATS];
+    uint8_t *at[RING_FORMATS];
     event->id = ring_newest() + 1;
+    event->at = port_wall_ms();
     for (unsigned f = 0; f < RING_FORMATS; f++) {
-        encoded[f] = event_frame(f, event, frames[f]);
-        lengths[f] = encoded[f].length;
+        lengths[f] = event_length(f, event);
+        if (lengths[f] > HUB_FRAME)
+            return 0;
     }
     while (!ring_fits(lengths)) {
         hub_unpin(ring_oldest());
@@ -56,16 +58,17 @@ uint64_t hub_broadcast(struct event_content *event, struct ring_audience audienc
     }
     hub_counters.messages++;
     news = true;
-    return ring_append(encoded, audience);
+    ring_append(lengths, audience, at);
+    for (unsigned f = 0; f < RING_FORMATS; f++)
+        event_write(f, event, at[f], lengths[f]);
+    return event->id;
 }
 
-void hub_say(struct span text)
+bool hub_say(struct span text)
 {
-    char line[HUB_MESSAGE];
-    struct text t = text_in(line, sizeof line);
-    text_span(&t, text);
-    struct event_content event = {.kind = EVENT_NOTICE, .text = text_whole(&t)};
-    hub_broadcast(&event, hub_everybody);
+    struct span line = {text.at, text.length < HUB_MESSAGE ? text.length : HUB_MESSAGE};
+    struct event_content event = {.kind = EVENT_NOTICE, .text = line};
+    return hub_broadcast(&event, hub_everybody) != 0;
 }
 
 /// Names ///

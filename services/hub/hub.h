@@ -33,8 +33,9 @@ bool hub_attach(struct net_conn *c, const struct hub_join *join);
 // Closes every connection of an account, after telling it why.
 void hub_close_account(uint32_t uid, uint16_t status, const char *reason);
 
-// Sends a line from the house to all: "[system] text".
-void hub_say(struct span text);
+// Sends a line from the house to all: "[system] text". False when there are so many control characters, quotes and
+// backslashes in it that it does not fit HUB_FRAME bytes as JSON.
+bool hub_say(struct span text);
 
 // Closes the client of this name with 1008. False when there is none.
 bool hub_kick(struct span name);

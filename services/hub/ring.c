@@ -1,11 +1,13 @@
 #include "ring.h"
-#include <string.h>
 
 struct event {
-    uint32_t at[RING_FORMATS];
+    HUB_OFFSET at[RING_FORMATS];
     uint16_t length[RING_FORMATS];
     struct ring_audience audience;
 };
+
+_Static_assert(HUB_RING_TEXT - 1 <= (HUB_OFFSET)-1 && HUB_RING_JSON - 1 <= (HUB_OFFSET)-1,
+               "HUB_OFFSET must reach every byte of the rings");
 
 static uint8_t text_bytes[HUB_RING_TEXT];
 static uint8_t json_bytes[HUB_RING_JSON];
@@ -69,16 +71,16 @@ void ring_evict(void)
     oldest++;
 }
 
-uint64_t ring_append(const struct span frames[RING_FORMATS], struct ring_audience audience)
+uint64_t ring_append(const size_t lengths[RING_FORMATS], struct ring_audience audience, uint8_t *at[RING_FORMATS])
 {
     struct event e = {.audience = audience};
     for (unsigned f = 0; f < RING_FORMATS; f++) {
-        e.at[f] = place(f, frames[f].length);
-        e.length[f] = (uint16_t)frames[f].length;
-        memcpy(formats[f].bytes + e.at[f], frames[f].at, frames[f].length);
+        e.at[f] = (HUB_OFFSET)place(f, lengths[f]);
+        e.length[f] = (uint16_t)lengths[f];
+        at[f] = formats[f].bytes + e.at[f];
     }
     for (unsigned f = 0; f < RING_FORMATS; f++)
-        formats[f].head = e.at[f] + e.length[f];
+        formats[f].head = (uint32_t)e.at[f] + e.length[f];
     newest++;
     *event_of(newest) = e;
     return newest;
@@ -119,7 +121,7 @@ void ring_memory(enum ring_format f, uint64_t from, uint64_t to, struct span pie
         return;
     const struct event *first = event_of(from), *last = event_of(to - 1);
     const char *bytes = (const char *)formats[f].bytes;
-    uint32_t end = last->at[f] + last->length[f];
+    uint32_t end = (uint32_t)last->at[f] + last->length[f];
     if (first->at[f] < end) {
         pieces[0] = (struct span){bytes + first->at[f], end - first->at[f]};
         return;

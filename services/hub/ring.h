@@ -26,8 +26,9 @@ bool ring_fits(const size_t lengths[RING_FORMATS]);
 // Loses the oldest event. Its bytes may be overwritten by the next ring_append().
 void ring_evict(void);
 
-// Keeps an event, which must fit, and returns its id.
-uint64_t ring_append(const struct span frames[RING_FORMATS], struct ring_audience audience);
+// Keeps an event whose frames, of these lengths, must fit, and returns its id. The caller writes each frame to where
+// `at` says, before anything else asks the ring.
+uint64_t ring_append(const size_t lengths[RING_FORMATS], struct ring_audience audience, uint8_t *at[RING_FORMATS]);
 
 // The longest piece of memory that holds frames for `who`, from event `*next` on, whole ones and at most `most` bytes
 // of them; moves `*next` behind it, and past events that are for others. Empty when there is nothing, or when the

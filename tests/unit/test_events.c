@@ -13,18 +13,21 @@
 #include <cmocka.h>
 
 #define GUARD 64
-static uint8_t buffer[EVENT_FRAME_MAX + GUARD];
+static uint8_t buffer[HUB_FRAME + GUARD];
 
 // Encodes, checks the header (RFC 6455 section 5.2: final, text, not masked, the shortest length) and that nothing was
 // written past the buffer; returns the payload.
 static struct span payload_of(enum ring_format f, const struct event_content *e)
 {
+    struct event_content now = *e;
+    now.at = port_wall_ms();
     memset(buffer, 0xa5, sizeof buffer);
-    struct span frame = event_frame(f, e, buffer);
-    for (size_t i = EVENT_FRAME_MAX; i < sizeof buffer; i++)
+    struct span frame = {(const char *)buffer, event_length(f, &now)};
+    assert_true(frame.length <= HUB_FRAME);
+    event_write(f, &now, buffer, frame.length);
+    for (size_t i = frame.length; i < sizeof buffer; i++)
         assert_int_equal(buffer[i], 0xa5);
-    const uint8_t *at = (const uint8_t *)frame.at;
-    assert_true(at >= buffer && at + frame.length <= buffer + EVENT_FRAME_MAX);
+    const uint8_t *at = buffer;
     assert_int_equal(at[0], 0x81);
     size_t header = at[1] < 126 ? 2 : 4;
     size_t length = at[1] < 126 ? at[1] : (size_t)at[2] << 8 | at[3];
@@ -72,7 +75,7 @@ static void test_skipped_in_plain_text_tells_how_many(void **state)
 
 static void expect_json(const struct event_content *e, const char *rest)
 {
-    static char wanted[EVENT_FRAME_MAX + 100];
+    static char wanted[HUB_FRAME + 100];
     snprintf(wanted, sizeof wanted, "{\"id\":%llu,\"at\":%llu,%s", (unsigned long long)e->id,
              (unsigned long long)port_wall_ms(), rest);
     expect(RING_JSON, e, wanted);
@@ -106,7 +109,7 @@ static void test_welcome_in_json_tells_name_server_and_newest(void **state)
     (void)state;
     struct span payload = payload_of(
         RING_JSON, &(struct event_content){.kind = EVENT_WELCOME, .id = 9, .to = span_of("zoe"), .number = 31});
-    static char text[EVENT_FRAME_MAX + 1];
+    static char text[HUB_FRAME + 1];
     memcpy(text, payload.at, payload.length);
     text[payload.length] = '\0';
     assert_non_null(strstr(text, "\"kind\":\"welcome\""));
@@ -157,11 +160,14 @@ static void test_longest_event_fits_whole(void **state)
     struct span longest = {name, sizeof name};
     struct event_content e = {
         .kind = EVENT_PRIVATE, .id = UINT64_MAX, .from = longest, .to = longest, .text = {text, sizeof text}};
+    if (HUB_FRAME < HUB_FRAME_WORST)
+        e.text.length = (HUB_FRAME - EVENT_SMALL_MAX) / 6; // more is refused
+    size_t text_length = e.text.length;
     struct span payload = payload_of(RING_JSON, &e);
-    assert_true(payload.length > 6 * HUB_MESSAGE + 4 * NAME_MAX_BYTES);
+    assert_true(payload.length > 6 * text_length + 4 * NAME_MAX_BYTES);
     assert_memory_equal(payload.at + payload.length - 8, ends, 8);
     payload = payload_of(RING_TEXT, &e);
-    assert_int_equal(payload.length, HUB_MESSAGE + 2 * NAME_MAX_BYTES + 7);
+    assert_int_equal(payload.length, text_length + 2 * NAME_MAX_BYTES + 7);
     assert_int_equal(payload.at[payload.length - 1], 1);
     machine_wall_ms = wall;
 }
@@ -200,7 +206,7 @@ static void test_frames_written_bit_by_bit(void **state)
             assert_int_equal(at[frame.length - n + i], 'r');
     }
     struct text t = event_text_begin(buffer, 200);
-    event_json_begin(&t, 5, "roster");
+    event_json_begin(&t, 5, port_wall_ms(), "roster");
     text_string(&t, "}");
     struct span frame = event_text_end(&t, buffer);
     assert_non_null(memmem(frame.at, frame.length, "\"kind\":\"roster\"}", 16));

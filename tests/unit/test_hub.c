@@ -90,10 +90,10 @@ static struct chatter *const a = &chatters[0], *const b = &chatters[1], *const c
 static struct {
     uint8_t opcode;
     size_t length;
-    char payload[EVENT_FRAME_MAX];
+    char payload[HUB_FRAME];
 } frame;
 
-static char lines[4][2 * EVENT_FRAME_MAX];
+static char lines[4][2 * HUB_FRAME];
 
 static const char *format(const char *how, ...)
 {
@@ -208,7 +208,7 @@ static bool is_kept(const char *kind)
 static struct {
     uint64_t id;
     char kind[16];
-    char rest[EVENT_FRAME_MAX]; // behind the kind, as it stands
+    char rest[HUB_FRAME]; // behind the kind, as it stands
 } event;
 
 static uint64_t first_number(const char *text)
@@ -1342,6 +1342,36 @@ static void test_vanished_json_client_comes_back_unharmed(void **state)
     vanishing(guest_json);
 }
 
+// What is on the way to a client may lie so far apart, with others' private messages between, that no rescue holds it.
+static void test_more_under_way_than_a_rescue_holds(void **state)
+{
+    (void)state;
+    enum { WORDS = 200, FRAME = WORDS + 20 };
+    static char words[WORDS + 1];
+    memset(words, 'w', WORDS);
+    join(a, guest_text);
+    join_quietly(b, guest_text, a);
+    join_quietly(c, guest_text, a);
+    drain(b);
+    uint32_t culled = hub_counters.culled;
+    uint32_t relocated = net_counters.relocated;
+    b->peer.gone = true;
+    say(a, "before");
+    for (int i = 0; i <= HUB_RESCUE / FRAME; i++) {
+        say(a, format("/msg %s %s", c->name, words));
+        drain(a), drain(c);
+    }
+    say(a, "behind");
+    assert_int_equal(hub_counters.culled, culled);
+    drain(a), drain(c);
+    begin_numbers(a);
+    flood(a, HUB_HISTORY, 1);
+    check_complete(a);
+    assert_int_equal(hub_counters.culled, culled + 1);
+    assert_int_equal(net_counters.relocated, relocated);
+    assert_int_equal(a->others, 1); // its leaving
+}
+
 static void test_more_vanished_clients_than_rescues(void **state)
 {
     (void)state;
@@ -1353,8 +1383,10 @@ static void test_more_vanished_clients_than_rescues(void **state)
     for (int i = 1; i <= GONE; i++)
         drain(&chatters[i]);
     begin_numbers(a);
-    for (int i = 1; i <= GONE; i++)
+    for (int i = 1; i <= GONE; i++) {
         chatters[i].peer.gone = true;
+        chatters[i].leeway = GONE - HUB_RESCUES; // the leavings may be among what it missed
+    }
     flood(a, 2 * HUB_HISTORY, 1);
     check_complete(a);
     assert_int_equal(a->others, 3); // the leaving of those for whom there was no copy
@@ -1498,10 +1530,47 @@ static void test_message_of_the_greatest_length(void **state)
     expect(a, format("[%s] %s", a->name, big));
     memset(big, '\x01', HUB_MESSAGE); // six bytes each in JSON
     join_quietly(b, guest_json, a);
+    if (HUB_FRAME < HUB_FRAME_WORST)
+        return; // the next test
     say(a, big);
     assert_true(take(b));
     assert_true(frame.length > 6 * HUB_MESSAGE);
     expect_nothing(b);
+}
+
+static void refused_for_its_escapes(const char *line)
+{
+    say(a, line);
+    assert_true(take(a));
+    assert_non_null(strstr(frame.payload, "[system] that was not said"));
+    expect_nothing(a);
+    expect_nothing(b);
+}
+
+// Where memory is short, what quotes and control characters make longer in JSON than HUB_FRAME is told back.
+static void test_message_that_escapes_make_too_long(void **state)
+{
+    (void)state;
+    static char line[HUB_MESSAGE + 1];
+    join(a, guest_text);
+    join_quietly(b, guest_json, a);
+    if (HUB_FRAME == HUB_FRAME_WORST)
+        return;
+    memset(line, '\x01', HUB_MESSAGE);
+    refused_for_its_escapes(line);
+    memcpy(line, "/me ", 4);
+    refused_for_its_escapes(line);
+    size_t n = (size_t)snprintf(line, sizeof line, "/msg %s ", b->name);
+    memset(line + n, '\x01', HUB_MESSAGE - n);
+    refused_for_its_escapes(line);
+    assert_false(hub_say(span_of(line)));
+    expect_nothing(a);
+    memset(line, '\x01', HUB_MESSAGE);
+    line[(HUB_FRAME - EVENT_SMALL_MAX) / 6] = '\0';
+    say(a, line);
+    expect(a, format("[%s] %s", a->name, line));
+    assert_true(take(b));
+    assert_true(frame.length > 6 * strlen(line));
 }
 
 static void test_message_too_long_is_1009(void **state)
@@ -2205,12 +2274,14 @@ int main(int count_of_words, char **words)
         T(test_client_that_takes_something_is_not_closed),
         T(test_vanished_client_comes_back_unharmed),
         T(test_vanished_json_client_comes_back_unharmed),
+        T(test_more_under_way_than_a_rescue_holds),
         T(test_more_vanished_clients_than_rescues),
         T(test_rate_limit_pauses_and_loses_nothing),
         T(test_rate_limit_holds_for_commands_that_tell_all),
         T(test_rate_zero_is_no_limit),
         T(test_paused_client_can_leave),
         T(test_message_of_the_greatest_length),
+        T(test_message_that_escapes_make_too_long),
         T(test_message_too_long_is_1009),
         T(test_fragments_too_long_together_are_1009),
         T(test_announced_length_is_refused_at_once),

@@ -68,7 +68,7 @@ static void check_refusal(const size_t lengths[RING_FORMATS])
 {
     bool reason = newest + 1 - ring_oldest() >= HUB_HISTORY;
     for (unsigned f = 0; f < RING_FORMATS && !reason; f++)
-        reason = bytes_kept(f) + lengths[f] + EVENT_FRAME_MAX >= capacity[f];
+        reason = bytes_kept(f) + lengths[f] + HUB_FRAME >= capacity[f];
     assert_true(reason);
 }
 
@@ -103,22 +103,19 @@ static void locate(uint64_t id, uint32_t who)
 
 static void append(const size_t lengths[RING_FORMATS], struct ring_audience audience)
 {
-    static char bytes[RING_FORMATS][EVENT_FRAME_MAX];
-    struct span frames[RING_FORMATS];
+    uint8_t *at[RING_FORMATS];
     make_room(lengths);
     uint64_t id = ++newest;
     assert_true(id < EVENTS);
-    for (unsigned f = 0; f < RING_FORMATS; f++) {
-        for (size_t i = 0; i < lengths[f]; i++)
-            bytes[f][i] = (char)pattern(id, f, i);
+    for (unsigned f = 0; f < RING_FORMATS; f++)
         model[id].length[f] = (uint16_t)lengths[f];
-        frames[f] = (struct span){bytes[f], lengths[f]};
-    }
     model[id].who[0] = (uint8_t)audience.who[0];
     model[id].who[1] = (uint8_t)audience.who[1];
-    assert_int_equal(ring_append(frames, audience), id);
+    assert_int_equal(ring_append(lengths, audience, at), id);
     assert_int_equal(ring_newest(), id);
-    memset(bytes, 0xee, sizeof bytes); // they were copied
+    for (unsigned f = 0; f < RING_FORMATS; f++)
+        for (size_t i = 0; i < lengths[f]; i++)
+            at[f][i] = pattern(id, f, i);
     locate(id, audience.who[0]);
 }
 
@@ -134,7 +131,7 @@ static size_t random_length(void)
 {
     switch (dice(16)) {
     case 0:
-        return 1 + dice(EVENT_FRAME_MAX);
+        return 1 + dice(HUB_FRAME);
     case 1:
         return 2 + dice(2);
     default:
@@ -221,7 +218,7 @@ static void check_memory(enum ring_format f, uint64_t from, uint64_t to)
     size_t piece = 0, at = 0;
     for (uint64_t id = from; id < to; id++) {
         if (piece == 0 && model[id].at[f] != pieces[0].at + at) {
-            assert_true(pieces[0].length - at < EVENT_FRAME_MAX);
+            assert_true(pieces[0].length - at < HUB_FRAME);
             piece = 1;
             at = 0;
         }
@@ -262,9 +259,9 @@ static void test_empty_ring(void **state)
 static void test_one_event_of_the_greatest_length(void **state)
 {
     (void)state;
-    append((size_t[]){EVENT_FRAME_MAX, EVENT_FRAME_MAX}, (struct ring_audience){{RING_EVERYBODY, 0}});
-    check_one_run(RING_TEXT, 1, newest, EVENT_FRAME_MAX);
-    check_one_run(RING_TEXT, 1, newest, EVENT_FRAME_MAX - 1);
+    append((size_t[]){HUB_FRAME, HUB_FRAME}, (struct ring_audience){{RING_EVERYBODY, 0}});
+    check_one_run(RING_TEXT, 1, newest, HUB_FRAME);
+    check_one_run(RING_TEXT, 1, newest, HUB_FRAME - 1);
     check_memory(RING_TEXT, newest, newest + 1);
     ring_evict();
     assert_int_equal(ring_oldest(), ring_newest() + 1);
@@ -329,9 +326,9 @@ static void test_longest_frames_in_one_format(void **state)
 {
     (void)state;
     for (int i = 0; i < 500; i++) {
-        append((size_t[]){EVENT_FRAME_MAX, 2}, (struct ring_audience){{RING_EVERYBODY, 0}});
+        append((size_t[]){HUB_FRAME, 2}, (struct ring_audience){{RING_EVERYBODY, 0}});
         check_memory(RING_TEXT, ring_oldest(), newest + 1);
-        append((size_t[]){2, EVENT_FRAME_MAX - (size_t)i}, (struct ring_audience){{RING_EVERYBODY, 0}});
+        append((size_t[]){2, HUB_FRAME - (size_t)i}, (struct ring_audience){{RING_EVERYBODY, 0}});
         check_memory(RING_JSON, ring_oldest(), newest + 1);
     }
 }
@@ -364,7 +361,7 @@ static void test_whole_walks(void **state)
                 uint64_t from = next;
                 uint32_t events;
                 size_t wanted;
-                struct span run = ring_run((enum ring_format)f, who, &next, EVENT_FRAME_MAX, &wanted, &events);
+                struct span run = ring_run((enum ring_format)f, who, &next, HUB_FRAME, &wanted, &events);
                 id = check_run((enum ring_format)f, who, from, run, events);
                 assert_true(next > from);
             }

@@ -187,6 +187,28 @@ static void the_end_goes_over_the_last_byte_of_a_full_text(void **state)
     assert_int_equal(text_whole(&t).length, 3);
 }
 
+static void put_some_of_everything(struct text *t)
+{
+    text_byte(t, 'x');
+    text_string(t, "words");
+    text_format(t, "%s %u %04x", "more", 1234567u, 0xabu);
+    text_json(t, span_of("\"\x01\\\n\xc3\xa4"));
+    text_hex(t, (const uint8_t *)"\x00\xff", 2);
+}
+
+static void test_counting_is_writing_nothing(void **state)
+{
+    (void)state;
+    char buffer[200];
+    struct text written = text_in(buffer, sizeof buffer);
+    struct text counted = text_count();
+    put_some_of_everything(&written);
+    put_some_of_everything(&counted);
+    assert_false(written.cut || counted.cut);
+    assert_int_equal(counted.length, written.length);
+    assert_null(counted.at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +224,7 @@ int main(void)
         cmocka_unit_test(json_escapes_nul_too),
         cmocka_unit_test(json_lets_no_control_byte_through),
         cmocka_unit_test(the_end_goes_over_the_last_byte_of_a_full_text),
+        cmocka_unit_test(test_counting_is_writing_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
