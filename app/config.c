@@ -167,7 +167,7 @@ static const struct config_key keys[] = {
      FIELD_TEXT(verify_client_settings.target, VERIFY_CLIENT_OWN, rpc_check_target),
      .help = "where the gate finds the verify service, HOST:PORT"},
     {.name = "status.target",
-     FIELD_TEXT(status_client_settings.target, "127.0.0.1:50052", rpc_check_target),
+     FIELD_TEXT(status_client_settings.target, RPC_OWN_TARGET, rpc_check_target),
      .help = "where the gate finds the status service, HOST:PORT"},
     {.name = "status.nodes",
      FIELD_TEXT(status_settings.nodes, "", status_check_nodes),

@@ -29,16 +29,19 @@
 #define USERS_ROUNDS_SLICE 20   // of them in one turn of the loop
 #define CODES_MAX          16   // emails with a verification code under way
 #define TOKENS_MAX         32
-#define TOKENS_EACH        4   // of one user
-#define RPC_CONNECTIONS    4   // HTTP/2 connections to the gRPC server; RPC_CHANNELS of them for the gate alone
-#define RPC_STREAMS        4   // calls that one of them may have at once
-#define RPC_CALLS          4   // calls being answered, of all of them; half of them for the gate alone
-#define RPC_FIELDS         160 // bytes of one header field of a call
-#define RPC_REQUESTS       4   // calls of our own under way
-#define MAIL_QUEUE         4   // letters waiting for the relay or on their way to it
-#define MAIL_SESSIONS      1   // of them being handed over
-#define NET_SPARE          2   // connections beside the clients and HTTP: to say 503, or lingering in close
-#define BOOT_NOTE          512 // bytes of what an emulator or a debugger may hand over at the start
+#define TOKENS_EACH        4    // of one user
+#define RPC_CHANNELS       1    // targets of the gate that are connected
+#define RPC_CONNECTIONS    2    // HTTP/2 connections to the gRPC server; RPC_CHANNELS of them for the gate alone
+#define RPC_STREAMS        2    // calls that one of them may have at once
+#define RPC_CALLS          3    // calls being answered, of all of them; at least half of them for the gate alone
+#define RPC_TABLE          1024 // bytes of header compression's table, for each one that is not the gate's
+#define RPC_FIELDS         160  // bytes of one header field of a call
+#define RPC_REQUESTS       2    // calls of our own under way
+#define RPC_MESSAGE        560  // bytes of the largest message of a call
+#define MAIL_QUEUE         4    // letters waiting for the relay or on their way to it
+#define MAIL_SESSIONS      1    // of them being handed over
+#define NET_SPARE          2    // connections beside the clients and HTTP: to say 503, or lingering in close
+#define BOOT_NOTE          512  // bytes of what an emulator or a debugger may hand over at the start
 
 #elif defined(PIPIT_PROFILE_MEDIUM) // a few MB of RAM
 
@@ -65,11 +68,14 @@
 #define CODES_MAX          64
 #define TOKENS_MAX         512
 #define TOKENS_EACH        8
+#define RPC_CHANNELS       2
 #define RPC_CONNECTIONS    4
 #define RPC_STREAMS        16
 #define RPC_CALLS          32
+#define RPC_TABLE          4096
 #define RPC_FIELDS         1024
 #define RPC_REQUESTS       16
+#define RPC_MESSAGE        640
 #define MAIL_QUEUE         16
 #define MAIL_SESSIONS      2
 #define NET_SPARE          8
@@ -104,11 +110,14 @@
 #define CODES_MAX          1024
 #define TOKENS_MAX         4096
 #define TOKENS_EACH        16
+#define RPC_CHANNELS       2
 #define RPC_CONNECTIONS    32
 #define RPC_STREAMS        128
 #define RPC_CALLS          512
+#define RPC_TABLE          4096
 #define RPC_FIELDS         8192
 #define RPC_REQUESTS       256
+#define RPC_MESSAGE        640
 #define MAIL_QUEUE         256
 #define MAIL_SESSIONS      8
 #define NET_SPARE          64
@@ -120,8 +129,6 @@
 
 #endif
 
-#define RPC_CHANNELS  2    // targets of the gate that are connected: verify and status
-#define RPC_MESSAGE   640  // bytes of the largest message of a call
 #define RPC_LIST_MAX  8192 // SETTINGS_MAX_HEADER_LIST_SIZE, what other implementations take too
 #define MAIL_BODY     320  // bytes of a letter
 #define STATUS_NODES  8    // chat nodes

@@ -5,7 +5,7 @@
 #include <services/proto/message.pb.h>
 #include <string.h>
 
-struct status_client_settings status_client_settings = {.target = "127.0.0.1:50052"};
+struct status_client_settings status_client_settings = {.target = RPC_OWN_TARGET};
 
 struct status_call {
     struct service_call call;

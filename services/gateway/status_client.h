@@ -7,7 +7,7 @@
 #include "../rpc/rpc.h"
 
 struct status_client_settings {
-    char target[RPC_TARGET_MAX + 1]; // status.target: HOST:PORT, this machine's 127.0.0.1:50052
+    char target[RPC_TARGET_MAX + 1]; // status.target: HOST:PORT, RPC_OWN_TARGET
 };
 extern struct status_client_settings status_client_settings;
 

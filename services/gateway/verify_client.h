@@ -8,7 +8,7 @@
 #include "../proto/api_error.h"
 #include "../rpc/rpc.h"
 
-#define VERIFY_CLIENT_OWN "127.0.0.1:50051" // the verify service of this very machine
+#define VERIFY_CLIENT_OWN RPC_OWN_TARGET // the verify service of this very machine
 
 struct verify_client_settings {
     char target[RPC_TARGET_MAX + 1]; // verify.target: HOST:PORT, VERIFY_CLIENT_OWN

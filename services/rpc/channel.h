@@ -12,7 +12,8 @@
 // peer has not given a byte since it was sent, the peer is suspected to be dead: nothing new goes to that connection,
 // and it is broken off as soon as no other call is on it.
 //
-// There are RPC_CHANNELS slots. The one that was not asked for for longest, and has no call, goes for a new target.
+// There are RPC_CHANNELS slots. The one that was not asked for for longest, and has no call, goes for a new target;
+// where there is one slot, two targets take turns, and none is called while a call to the other is under way.
 #ifndef PIPIT_RPC_CHANNEL_H
 #define PIPIT_RPC_CHANNEL_H
 

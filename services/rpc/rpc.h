@@ -9,6 +9,7 @@
 #define RPC_VERIFY_PORT 50051
 #define RPC_STATUS_PORT 50052
 #define RPC_SECRET_MAX  64
+#define RPC_OWN_TARGET  "127.0.0.1:50051" // all services of this very machine: one connection does for all of them
 #define RPC_TARGET_MAX  80
 
 struct rpc_settings {

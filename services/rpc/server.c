@@ -17,16 +17,18 @@
 
 // What is written at once, and what may be on the way to one client: that many small answers (headers, message and
 // trailers), or half of that many large ones. lwIP holds a copy, and others need its memory too.
-#define LEAST(a, b) ((a) < (b) ? (a) : (b))
-#define RPC_OUT     LEAST(RPC_STREAMS * 256u, 1536u)
-#define RPC_FLIGHT  LEAST((RPC_MESSAGE / 2u) * RPC_STREAMS, 16384u)
+#define LEAST(a, b)    ((a) < (b) ? (a) : (b))
+#define GREATEST(a, b) ((a) > (b) ? (a) : (b))
+#define RPC_OUT        LEAST(RPC_STREAMS * 256u, 1536u)
+#define RPC_FLIGHT     GREATEST(LEAST((RPC_MESSAGE / 2u) * RPC_STREAMS, 16384u), RPC_OUT)
 
 _Static_assert(RPC_OUT >= 2 * H2_WRITE_LEAST, "a block of header fields would not fit what is written at once");
-_Static_assert(RPC_FLIGHT >= RPC_OUT, "what is written at once must be allowed on the way");
+_Static_assert(RPC_TABLE <= HPACK_TABLE_MAX && RPC_TABLE % 4 == 0, "HPACK takes no such table");
 _Static_assert(RPC_CONNECTIONS > RPC_CHANNELS, "rpc.listen=any would let nobody in: the gate's connections are all");
 _Static_assert(offsetof(struct rpc_connection, state) >= sizeof(void *), "a free slot's link would hide its state");
 
 POOL(rpc_connections, struct rpc_connection, RPC_CONNECTIONS);
+POOL(rpc_tables, struct rpc_table, RPC_CONNECTIONS - RPC_CHANNELS);
 static struct h2_stream rpc_streams[RPC_CONNECTIONS * RPC_STREAMS];
 
 // Frames being written, for all connections. What is written counts as sent for HTTP/2, so when lwIP has no memory for
@@ -77,8 +79,11 @@ static void release(struct rpc_connection *c)
         forget_out();
     rpc_calls_lose(c);
     change(c, CONNECTION_FREE);
-    mbedtls_platform_zeroize(c->table, sizeof c->table); // the secret may be in both
-    mbedtls_platform_zeroize(c->fields, sizeof c->fields);
+    mbedtls_platform_zeroize(c->fields, sizeof c->fields); // the secret may be in both
+    if (c->table != NULL) {
+        mbedtls_platform_zeroize(c->table, sizeof *c->table);
+        pool_give(&rpc_tables, c->table);
+    }
     pool_give(&rpc_connections, c);
 }
 
@@ -428,18 +433,21 @@ static bool evict_for(bool local)
     return true;
 }
 
+// The loopback's far end is always our own gate, whose encoder has no use for a table, and slots_kept() leaves
+// strangers no more connections than there are tables.
 static void begin(struct rpc_connection *c, struct net_conn *net)
 {
     c->net = net;
     c->local = is_local(net);
+    c->table = c->local ? NULL : pool_take(&rpc_tables);
     c->streams = &rpc_streams[pool_index(&rpc_connections, c) * RPC_STREAMS];
     c->accepted = c->idle_since = c->progress = port_now_ms();
     h2_begin(&c->h2, H2_SERVER,
              &(struct h2_settings){
                  .streams = c->streams,
                  .stream_count = RPC_STREAMS,
-                 .table = c->table,
-                 .table_size = sizeof c->table,
+                 .table = c->table == NULL ? NULL : c->table->bytes,
+                 .table_size = c->table == NULL ? 0 : sizeof c->table->bytes,
                  .fields = c->fields,
                  .fields_size = sizeof c->fields,
                  .list_max = RPC_LIST_MAX,
@@ -559,6 +567,7 @@ static int server_start(void)
     }
     open_to_all = rpc_settings.listen_any != 0;
     pool_list(&rpc_connections);
+    pool_list(&rpc_tables);
     rpc_calls_start();
     start_services();
     last_tick = port_now_ms();

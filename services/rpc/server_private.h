@@ -25,6 +25,11 @@ enum rpc_connection_state {
     CONNECTION_BROKEN,
 };
 
+// What the peer's header compression refers back to.
+struct rpc_table {
+    _Alignas(4) uint8_t bytes[RPC_TABLE];
+};
+
 struct rpc_connection {
     struct net_conn *net;
     struct h2_connection h2;
@@ -42,7 +47,7 @@ struct rpc_connection {
     bool served;               // a call is over
     bool local;                // the peer is on the loopback, as the gate is
     bool trusted;              // has shown the secret, or nobody has to
-    _Alignas(4) uint8_t table[HPACK_TABLE_MAX];
+    struct rpc_table *table;   // of a connection from elsewhere; NULL on the loopback
     char fields[RPC_FIELDS];
 };
 

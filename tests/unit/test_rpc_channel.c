@@ -724,6 +724,33 @@ static void test_slots(void **state)
     assert_int_equal(rpc_channels(), 2);
 }
 
+// However few slots there are: targets without a call make way for others, those with one do not.
+static void test_more_targets_than_slots(void **state)
+{
+    (void)state;
+    struct answer a[RPC_CHANNELS + 1];
+    char target[32];
+    for (unsigned i = 0; i <= RPC_CHANNELS; i++) {
+        struct peer *p = listen_at(i, (uint16_t)(50061 + i));
+        snprintf(target, sizeof target, "10.0.2.2:%u", 50061 + i);
+        call_at(target, "question", 5000, &a[i]);
+        peer_run(5);
+        put_settings();
+        flush(p);
+        put_reply(1, "answer");
+        flush(p);
+        assert_reply(&a[i], "answer");
+        assert_int_equal(rpc_channels(), i < RPC_CHANNELS ? i + 1 : RPC_CHANNELS);
+    }
+    assert_true(servers[0].fin);
+    for (unsigned i = 1; i <= RPC_CHANNELS; i++) {
+        snprintf(target, sizeof target, "10.0.2.2:%u", 50061 + i);
+        assert_non_null(call_at(target, "long", 9000, &a[i]));
+    }
+    assert_null(call_at("10.0.2.2:50061", "other", 5000, &a[0]));
+    peer_run(10000);
+}
+
 static void test_oldest_slot_goes(void **state)
 {
     (void)state;
@@ -832,6 +859,7 @@ int main(void)
         TEST(test_cancel_in_an_answer),
         TEST(test_call_in_an_answer),
         TEST(test_slots),
+        TEST(test_more_targets_than_slots),
         TEST(test_oldest_slot_goes),
         TEST(test_stop),
         TEST(test_metrics),

@@ -273,6 +273,7 @@ struct client {
     char debug[80];
     struct reply replies[REPLIES];
     unsigned reply_count;
+    uint32_t table_size; // SETTINGS_HEADER_TABLE_SIZE
 };
 
 static struct client clients[RPC_CONNECTIONS + 2];
@@ -450,6 +451,13 @@ static void read_stream_frame(struct client *c, unsigned type, unsigned flags, u
     r->ended = r->ended || (type != RST_STREAM && (flags & END_STREAM) != 0);
 }
 
+static void read_settings(struct client *c, const uint8_t *at, size_t length)
+{
+    for (size_t i = 0; i < length; i += 6)
+        if (at[i] == 0 && at[i + 1] == 1)
+            c->table_size = read32(at + i + 2);
+}
+
 static void read_frame(struct client *c, unsigned type, unsigned flags, uint32_t id, const uint8_t *at, size_t length)
 {
     switch (type) {
@@ -461,6 +469,7 @@ static void read_frame(struct client *c, unsigned type, unsigned flags, uint32_t
     case SETTINGS:
         assert_true(c->settings + c->settings_acks > 0 || (flags & ACK) == 0); // first of all
         *((flags & ACK) != 0 ? &c->settings_acks : &c->settings) += 1;
+        read_settings(c, at, length);
         break;
     case PING:
         *((flags & ACK) != 0 ? &c->pongs : &c->pings) += 1;
@@ -523,6 +532,7 @@ static void dial(struct client *c, uint16_t port)
     c->peer.address = address;
     c->peer.window = window;
     c->next_id = 1;
+    c->table_size = 4096; // RFC 9113 section 6.5.2
     hpack_begin(&c->decoder, c->table, sizeof c->table);
     if (address == LOOPBACK)
         dial_loopback(c, port);
@@ -2830,6 +2840,39 @@ static void test_metrics(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+// The gate's encoder has no use for a table, so the connections on the loopback have none, however many there are.
+static void test_no_table_for_the_loopback(void **state)
+{
+    (void)state;
+    begin_on_loopback(first);
+    assert_int_equal(first->table_size, 0);
+    assert_good(call(first, "/test.Test/Echo", "hello"), "hello");
+    send_frame(first, HEADERS, END_HEADERS | END_STREAM, first->next_id, "\xbe", 1); // of the dynamic table
+    run(first, 3);
+    assert_int_equal(first->goaway_error, H2_COMPRESSION_ERROR);
+}
+
+static void test_a_table_for_each_that_comes_from_elsewhere(void **state)
+{
+    (void)state;
+    static const uint8_t indexed[] = {0x40, 1, 'a', 1, 'b', 0xbe};
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < RPC_CONNECTIONS - RPC_CHANNELS; i++) {
+            begin(&clients[i]);
+            assert_int_equal(clients[i].table_size, RPC_TABLE);
+            send_frame(&clients[i], HEADERS, END_HEADERS | END_STREAM, 1, indexed, sizeof indexed);
+            run(&clients[i], 3);
+            assert_false(clients[i].goaway && clients[i].goaway_error == H2_COMPRESSION_ERROR);
+        }
+        for (size_t i = 0; i < RPC_CONNECTIONS - RPC_CHANNELS; i++)
+            peer_abort(&clients[i].peer);
+        peer_run(5);
+        assert_int_equal(rpc_server_connections(), 0);
+        for (size_t i = 0; i < RPC_CONNECTIONS - RPC_CHANNELS; i++)
+            peer_forget(&clients[i].peer);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -2919,6 +2962,8 @@ int main(void)
         TEST(test_memory_is_wiped),
         TEST(test_memory_of_a_lost_connection_is_wiped),
         TEST(test_stopping),
+        TEST(test_no_table_for_the_loopback),
+        TEST(test_a_table_for_each_that_comes_from_elsewhere),
         TEST(test_health),
         TEST(test_interop_is_off),
         TEST(test_interop_small_calls),
