@@ -42,12 +42,10 @@
 #define TCP_DEFAULT_LISTEN_BACKLOG 255
 #define TCP_OVERSIZE               0    // a reference is followed by a reference, not by copied bytes
 #define TCP_MSL                    1000 // TIME_WAIT of 2 s: lwIP's own minute would eat the PCBs
-#define TCP_QUEUE_OOSEQ            1
-#define TCP_OOSEQ_MAX_PBUFS        8
 #define LWIP_TCP_KEEPALIVE         0
 #define LWIP_TCP_PCB_NUM_EXT_ARGS  1 // demux.c's node
-#define MEMP_NUM_TCP_PCB_LISTEN    4
-#define MEMP_NUM_TCP_PCB           (NET_CONNECTIONS + NET_CONNECTIONS / 4 + 4) // and those in TIME_WAIT
+// Those in TIME_WAIT are the first to go when a PCB is needed; some are kept apart, lest each of them goes at once.
+#define MEMP_NUM_TCP_PCB (NET_CONNECTIONS + NET_TIME_WAIT)
 
 /// The address, the name and the time ///
 
@@ -83,35 +81,52 @@
 /// What a profile can afford ///
 
 #if defined(PIPIT_PROFILE_SMALL)
-#define TCP_MSS           536
-#define TCP_WND           1072
-#define TCP_SND_BUF       4096 // counted, not held: chat goes out by reference
-#define TCP_SND_QUEUELEN  16
-#define MEMP_NUM_TCP_SEG  48
-#define MEMP_NUM_PBUF     64
-#define PBUF_POOL_SIZE    12
-#define PBUF_POOL_BUFSIZE 592
-#define MEM_SIZE          8192
-#define NET_SEND_MAX      1024
-#define NET_HELD_PBUFS    2
-#define DEMUX_BUCKETS     16
-#define ETH_PAD_SIZE      2 // IP headers on word boundaries; the boards' Ethernet FIFOs want the same
+// What is out of order is sent again, and what comes in fragments is not taken: nothing that we speak needs either.
+#define IP_REASSEMBLY           0
+#define IP_FRAG                 0
+#define TCP_QUEUE_OOSEQ         0
+#define ARP_TABLE_SIZE          6
+#define DNS_TABLE_SIZE          2
+#define DNS_MAX_NAME_LENGTH     128
+#define MEMP_NUM_TCP_PCB_LISTEN 3
+#define NET_TIME_WAIT           2
+#define TCP_MSS                 536
+#define TCP_WND                 1072
+#define TCP_SND_BUF             2144 // counted, not held: chat goes out by reference
+#define TCP_SND_QUEUELEN        16
+#define MEMP_NUM_TCP_SEG        40
+#define MEMP_NUM_PBUF           40
+#define PBUF_POOL_SIZE          8
+#define PBUF_POOL_BUFSIZE       592
+#define MEM_SIZE                6144
+#define NET_SEND_MAX            1024
+#define NET_HELD_PBUFS          2
+#define DEMUX_BUCKETS           16
+#define ETH_PAD_SIZE            2 // IP headers on word boundaries; the boards' Ethernet FIFOs want the same
 #elif defined(PIPIT_PROFILE_MEDIUM)
-#define TCP_MSS           1460
-#define TCP_WND           4096
-#define TCP_SND_BUF       16384
-#define TCP_SND_QUEUELEN  64
-#define MEMP_NUM_TCP_SEG  512
-#define MEMP_NUM_PBUF     512
-#define PBUF_POOL_SIZE    64
-#define PBUF_POOL_BUFSIZE 1536
-#define MEM_SIZE          131072
-#define NET_SEND_MAX      4096
-#define NET_HELD_PBUFS    4
-#define DEMUX_BUCKETS     64
-#define ETH_PAD_SIZE      2
+#define TCP_QUEUE_OOSEQ         1
+#define TCP_OOSEQ_MAX_PBUFS     8
+#define MEMP_NUM_TCP_PCB_LISTEN 4
+#define NET_TIME_WAIT           (NET_CONNECTIONS / 4 + 4)
+#define TCP_MSS                 1460
+#define TCP_WND                 4096
+#define TCP_SND_BUF             16384
+#define TCP_SND_QUEUELEN        64
+#define MEMP_NUM_TCP_SEG        512
+#define MEMP_NUM_PBUF           512
+#define PBUF_POOL_SIZE          64
+#define PBUF_POOL_BUFSIZE       1536
+#define MEM_SIZE                131072
+#define NET_SEND_MAX            4096
+#define NET_HELD_PBUFS          4
+#define DEMUX_BUCKETS           64
+#define ETH_PAD_SIZE            2
 #else
 // The simulator. A window of 8 KB holds any message, and 1,000 hostile peers hold no more than the pools have.
+#define TCP_QUEUE_OOSEQ                1
+#define TCP_OOSEQ_MAX_PBUFS            8
+#define MEMP_NUM_TCP_PCB_LISTEN        4
+#define NET_TIME_WAIT                  (NET_CONNECTIONS / 4 + 4)
 #define TCP_MSS                        65400
 #define TCP_WND                        8192
 #define TCP_SND_BUF                    1048560
@@ -132,7 +147,7 @@
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1 // the checks compare with MEM_SIZE's heap, which the pools replace
 #endif
 
-#define TCP_OOSEQ_MAX_BYTES TCP_WND
+#define TCP_OOSEQ_MAX_BYTES (TCP_QUEUE_OOSEQ ? TCP_WND : 0)
 
 // A netif behind a vnet header leaves TCP's checksums to the host.
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1

@@ -215,7 +215,7 @@ static void work_with_code(struct http_connection *h, users_work *work, users_do
     if (!api_read_form(x, API_USER | API_EMAIL | API_PASSWORD | API_CODE | API_NEW, &form) || !code_good(x, &form))
         return;
     api_keep(x, form.user, form.email);
-    x->work.call.users = work(form.user, form.email, form.password, done, x);
+    x->work.call.users = work(api_kept_user(x), api_kept_email(x), form.password, done, x);
     api_forget(x);
     started(x, step, x->work.call.users);
 }

@@ -12,18 +12,19 @@
 #ifndef PIPIT_GATEWAY_H
 #define PIPIT_GATEWAY_H
 
+#include "../../app/limits.h"
 #include "../service.h"
 
 struct gateway_settings {
-    uint32_t port;           // listens here: 80
-    uint32_t api_rate;       // api.rate: calls a minute and address, 0 for no limit
-    uint32_t code_rate;      // mail.per_address: codes an hour and caller's address, 0 for no limit
-    uint32_t guests;         // chat.guests: 0 lets only accounts chat
-    uint32_t header_timeout; // http.header_timeout: seconds for a request's head
-    uint32_t body_timeout;   // http.body_timeout: seconds for its body, and for the peer to take a reply
-    uint32_t idle_timeout;   // http.idle_timeout: seconds that a connection may wait for its next request
-    char origins[256];       // http.origins: foreign origins that may call, "https://chat.example, http://[::1]:3000"
-    char names[256];         // http.names: names beside our own that Host may have
+    uint32_t port;            // listens here: 80
+    uint32_t api_rate;        // api.rate: calls a minute and address, 0 for no limit
+    uint32_t code_rate;       // mail.per_address: codes an hour and caller's address, 0 for no limit
+    uint32_t guests;          // chat.guests: 0 lets only accounts chat
+    uint32_t header_timeout;  // http.header_timeout: seconds for a request's head
+    uint32_t body_timeout;    // http.body_timeout: seconds for its body, and for the peer to take a reply
+    uint32_t idle_timeout;    // http.idle_timeout: seconds that a connection may wait for its next request
+    char origins[GUARD_LIST]; // http.origins: foreign origins that may call, "https://chat.example, http://[::1]:3000"
+    char names[GUARD_LIST];   // http.names: names beside our own that Host may have
 };
 extern struct gateway_settings gateway_settings;
 

@@ -152,7 +152,7 @@ static void begin(struct http_connection *h)
     h->route = NULL;
     h->uid = 0;
     h->cursor = (struct http_cursor){0};
-    http1_begin(&h->parser);
+    http1_begin(&h->parser, h->keep, sizeof h->keep);
 }
 
 void http_finish(struct http_connection *h)

@@ -103,6 +103,7 @@ struct http_connection {
     struct http_cursor cursor;
     uint32_t uid; // of the account that an upgrade is for, 0 for a guest
     struct http1 parser;
+    char keep[HTTP_KEEP]; // the parser's
 };
 
 // Starts listening; one bounded step; the end.

@@ -1,5 +1,8 @@
 // JSON request bodies (RFC 8259), parsed by cJSON into a static arena.
 //
+// cJSON needs a node per value and a copy of each string. JSON_ARENA bytes hold a full body of strings in a dozen
+// fields (in half a dozen, where memory is short); a body made of many small values runs out and is refused.
+//
 // There is one arena and one parsed body at a time: json_parse() drops the one before. What is looked up points into
 // the arena and is valid until the next json_parse(); callers copy what they need for longer.
 //
@@ -12,10 +15,6 @@
 
 #include "../../app/limits.h"
 #include "../../port/span.h"
-
-// cJSON needs a node per value and a copy of each string. This holds a full body of strings in a dozen fields; a body
-// made of many small values runs out and is refused.
-#define JSON_ARENA (HTTP_BODY + 1024)
 
 enum json_error {
     JSON_OK = 0,

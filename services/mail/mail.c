@@ -295,6 +295,11 @@ struct mail *mail_send(const struct mail_letter *letter, mail_done *done, void *
     return m;
 }
 
+struct span mail_recipient(const struct mail *m)
+{
+    return (struct span){m->to, m->to_length};
+}
+
 bool mail_cancel(struct mail *m)
 {
     if (m->state == LETTER_TELLING || m->state == LETTER_FREE)

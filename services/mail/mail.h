@@ -13,19 +13,17 @@
 #include "../../port/text.h"
 #include "../service.h"
 
-#define MAIL_WHY 200 // bytes of the sentence of a failure
-
 struct mail_settings {
-    char host[128];                 // mail.host; empty: no relay
-    uint32_t port;                  // mail.port; 0: 25, 465 or 587, as `tls` has it
-    uint32_t tls;                   // mail.tls: enum smtp_tls
-    char user[128];                 // mail.user; empty: no AUTH
-    char password[128];             // mail.password
-    char from[EMAIL_MAX_BYTES + 1]; // mail.from; empty: mail.user, when that is an address
-    char ca[192];                   // mail.ca: the certificates to trust, as port_certificates() knows them
-    uint32_t verify;                // mail.verify: 0 takes any certificate, and says so loudly
-    uint32_t insecure_auth;         // mail.insecure_auth: 1 allows AUTH over a plain connection
-    uint32_t timeout;               // mail.timeout: seconds that one step of a conversation may take, 60
+    char host[MAIL_NAME];     // mail.host; empty: no relay
+    uint32_t port;            // mail.port; 0: 25, 465 or 587, as `tls` has it
+    uint32_t tls;             // mail.tls: enum smtp_tls
+    char user[MAIL_NAME];     // mail.user; empty: no AUTH
+    char password[MAIL_NAME]; // mail.password
+    char from[MAIL_FROM];     // mail.from; empty: mail.user, when that is an address
+    char ca[MAIL_CA];         // mail.ca: the certificates to trust, as port_certificates() knows them
+    uint32_t verify;          // mail.verify: 0 takes any certificate, and says so loudly
+    uint32_t insecure_auth;   // mail.insecure_auth: 1 allows AUTH over a plain connection
+    uint32_t timeout;         // mail.timeout: seconds that one step of a conversation may take, 60
 };
 extern struct mail_settings mail_settings;
 
@@ -62,6 +60,9 @@ bool mail_cancel(struct mail *m);
 // Console: sends a letter of its own to `address` and prints the conversation, without its secrets, line by line as it
 // happens, and then the outcome. False when one is under way or the queue is full.
 bool mail_test(struct span address);
+
+// The recipient of a letter, until it has come to its end: within `done` still.
+struct span mail_recipient(const struct mail *m);
 
 // Letters waiting or under way.
 uint32_t mail_queued(void);

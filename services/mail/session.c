@@ -11,7 +11,6 @@
 
 #define DIAL_MS 10000
 #define QUIT_MS 2000 // for the goodbye, when the outcome is known
-#define OUT     512  // bytes written at once
 #define SEND    1000 // bytes given to net_send() at most; NET_SEND_MAX is never below 1,024
 
 // DIALLING -> TALKING (-> HANDSHAKE -> TALKING) -> CLOSING -> FREE     any -> CLOSING, FREE
@@ -40,7 +39,7 @@ struct session {
     uint16_t out_given;          // ... that were sent
     struct mail_settings copied; // a change of the settings counts from the next conversation on
     char name[20];               // our own, for EHLO
-    uint8_t out[OUT];
+    uint8_t out[MAIL_OUT];
     struct smtp smtp;
 };
 

@@ -1,7 +1,7 @@
 #include "http1_private.h"
 
-_Static_assert(sizeof(struct http1) <= HTTP1_KEEP + 330, "a request needs more than its kept bytes and 330 others");
-_Static_assert(HTTP1_KEEP <= INT16_MAX && HTTP1_FIELDS_MAX <= INT16_MAX, "16-bit counters hold keep and the section");
+_Static_assert(sizeof(struct http1) <= 344, "a request needs more than its kept bytes and 344 others");
+_Static_assert(HTTP1_FIELDS_MAX <= INT16_MAX, "a 16-bit counter holds the section");
 
 #define CHUNK_DIGITS_MAX     16   // hexadecimal, so a size always fits 64 bits
 #define CHUNK_EXTENSIONS_MAX 4096 // bytes a request: nobody reads them, so nobody may stream them for ever
@@ -58,7 +58,7 @@ unsigned http1_word_found(const struct http1 *p, const char *const *names, unsig
 
 bool http1_keep_byte(struct http1 *p, uint8_t c)
 {
-    if (p->used == HTTP1_KEEP)
+    if (p->used == p->keep_size)
         return false;
     p->keep[p->used++] = (char)c;
     return true;
@@ -72,7 +72,7 @@ struct span http1_keep_end(const struct http1 *p)
 // A blank inside a value belongs to it, one at its end does not; which it is, the next byte tells.
 static void keep_blank(struct http1 *p, uint8_t c)
 {
-    if (p->used + p->held < HTTP1_KEEP)
+    if (p->used + p->held < p->keep_size)
         p->keep[p->used + p->held] = (char)c;
     p->held++;
 }
@@ -176,7 +176,7 @@ static uint16_t kept_byte(struct http1 *p, uint8_t c)
     }
     if (p->value.length == 0)
         kept_join(p);
-    if (p->used + p->held >= HTTP1_KEEP)
+    if (p->used + p->held >= p->keep_size)
         return FIELDS_TOO_LARGE;
     p->used = (uint16_t)(p->used + p->held);
     p->value.length += p->held + 1u;
@@ -552,9 +552,9 @@ static uint16_t take_only(struct http1 *p, uint8_t c)
 
 /// Feeding ///
 
-void http1_begin(struct http1 *p)
+void http1_begin(struct http1 *p, char *keep, uint16_t keep_size)
 {
-    *p = (struct http1){0};
+    *p = (struct http1){.keep = keep, .keep_size = keep_size};
     http1_go(p, AT_START);
 }
 

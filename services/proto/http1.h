@@ -1,7 +1,7 @@
 // HTTP/1.1 request parser (RFC 9110, RFC 9112): bytes in, one request out, streaming.
 //
 // Feed it whatever has arrived. It consumes byte by byte, keeps only what somebody needs (the target and a handful of
-// fields, in a buffer of HTTP1_KEEP bytes) and lets every other header field pass without storing it, so a request
+// fields, in a buffer of the caller's) and lets every other header field pass without storing it, so a request
 // with 8 KB of cookies costs no more memory than one without. No I/O, no clock, no allocation.
 //
 //     START_LINE --> FIELDS --> BODY_* --> DONE         any --> BAD (why: `status`)
@@ -15,7 +15,6 @@
 
 #include "../../port/span.h"
 
-#define HTTP1_KEEP       512   // bytes that the target and all kept fields may need together
 #define HTTP1_FIELDS_MAX 16384 // bytes of header section (all fields and their line ends) before 431
 
 enum http1_state {
@@ -70,7 +69,8 @@ struct http1 {
     bool upgrade;          // Connection lists "upgrade" and HTTP/1.1 (RFC 9110 section 7.8)
     bool expects_continue; // Expect: 100-continue and HTTP/1.1; other expectations are ignored
 
-    char keep[HTTP1_KEEP];
+    char *keep; // the caller's memory, of `keep_size` bytes
+    uint16_t keep_size;
 
     // The parser's own.
     uint8_t position;    // what the next byte is
@@ -90,8 +90,9 @@ struct http1 {
     struct span value;   // of the kept field being read
 };
 
-// Ready for the first request, or for the next one on the same connection.
-void http1_begin(struct http1 *p);
+// Ready for the first request, or for the next one on the same connection. The target and all kept fields together may
+// need the `keep_size` bytes at `keep`, which stay lent.
+void http1_begin(struct http1 *p, char *keep, uint16_t keep_size);
 
 // What one call of http1_feed() found.
 struct http1_step {

@@ -267,8 +267,8 @@ uint32_t rpc_requests(void)
 // out of it, because that call may take this very slot.
 static void tell(struct rpc_request *r)
 {
-    static uint8_t reply[RPC_MESSAGE];
-    static char said[GRPC_MESSAGE_MAX];
+    uint8_t reply[RPC_MESSAGE];
+    char said[GRPC_MESSAGE_MAX];
     struct rpc_outcome outcome = {.status = r->status, .step = r->step};
     if (r->status == GRPC_OK)
         outcome.reply = (struct span){(const char *)reply, r->reader.length};

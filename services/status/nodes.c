@@ -111,7 +111,10 @@ static bool is_listed(const struct list *list, const struct address *address)
     return false;
 }
 
-_Static_assert(STATUS_NODES == 8, "the sentence below says eight");
+// Configuration says it in a sentence that is a constant.
+_Static_assert(STATUS_NODES == 8 || STATUS_NODES == 4, "the sentence below knows two numbers");
+static const char *const most_nodes =
+    STATUS_NODES == 8 ? "name eight chat nodes at most" : "name four chat nodes at most";
 
 static const char *add_item(struct list *list, struct span item)
 {
@@ -122,7 +125,7 @@ static const char *add_item(struct list *list, struct span item)
     if (is_listed(list, &address))
         return "name no chat node twice";
     if (list->count == STATUS_NODES)
-        return "name eight chat nodes at most";
+        return most_nodes;
     list->items[list->count++] = address;
     return NULL;
 }

@@ -4,6 +4,8 @@
 
 #define HASH_BLOCK 64 // bytes that SHA-256 takes at once
 
+static mbedtls_sha256_context scratch; // one for all: nothing is in it between two calls
+
 // mbedTLS' return values are not looked at: its SHA-256 in software fails only when asked for a digest other than
 // SHA-224 or SHA-256.
 static void hash(struct span text, uint8_t digest[PBKDF2_BLOCK])
@@ -38,29 +40,30 @@ static void begin_hmac(struct pbkdf2 *p, struct span password)
 // `scratch` holds the inner hash; the HMAC goes to `last`.
 static void end_hmac(struct pbkdf2 *p)
 {
-    (void)mbedtls_sha256_finish(&p->scratch, p->last);
-    mbedtls_sha256_clone(&p->scratch, &p->outer);
-    (void)mbedtls_sha256_update(&p->scratch, p->last, sizeof p->last);
-    (void)mbedtls_sha256_finish(&p->scratch, p->last);
+    (void)mbedtls_sha256_finish(&scratch, p->last);
+    mbedtls_sha256_clone(&scratch, &p->outer);
+    (void)mbedtls_sha256_update(&scratch, p->last, sizeof p->last);
+    (void)mbedtls_sha256_finish(&scratch, p->last);
 }
 
 void pbkdf2_begin(struct pbkdf2 *p, struct span password, struct span salt, uint32_t block, uint32_t rounds)
 {
     const uint8_t number[4] = {(uint8_t)(block >> 24), (uint8_t)(block >> 16), (uint8_t)(block >> 8), (uint8_t)block};
     begin_hmac(p, password);
-    mbedtls_sha256_clone(&p->scratch, &p->inner);
+    mbedtls_sha256_clone(&scratch, &p->inner);
     if (salt.length > 0)
-        (void)mbedtls_sha256_update(&p->scratch, (const uint8_t *)salt.at, salt.length);
-    (void)mbedtls_sha256_update(&p->scratch, number, sizeof number);
+        (void)mbedtls_sha256_update(&scratch, (const uint8_t *)salt.at, salt.length);
+    (void)mbedtls_sha256_update(&scratch, number, sizeof number);
     end_hmac(p);
     memcpy(p->key, p->last, sizeof p->key);
     p->left = rounds == 0 ? 0 : rounds - 1;
+    mbedtls_platform_zeroize(&scratch, sizeof scratch);
 }
 
 static void iterate(struct pbkdf2 *p)
 {
-    mbedtls_sha256_clone(&p->scratch, &p->inner);
-    (void)mbedtls_sha256_update(&p->scratch, p->last, sizeof p->last);
+    mbedtls_sha256_clone(&scratch, &p->inner);
+    (void)mbedtls_sha256_update(&scratch, p->last, sizeof p->last);
     end_hmac(p);
     for (size_t i = 0; i < sizeof p->key; i++)
         p->key[i] ^= p->last[i];
@@ -70,6 +73,7 @@ bool pbkdf2_step(struct pbkdf2 *p, uint32_t most)
 {
     for (; p->left > 0 && most > 0; p->left--, most--)
         iterate(p);
+    mbedtls_platform_zeroize(&scratch, sizeof scratch);
     return p->left == 0;
 }
 

@@ -15,12 +15,11 @@
 #define PBKDF2_BLOCK 32 // bytes
 
 struct pbkdf2 {
-    uint8_t key[PBKDF2_BLOCK];      // T_i so far; the block of the derived key once pbkdf2_step() returned true
-    uint8_t last[PBKDF2_BLOCK];     // U_c
-    uint32_t left;                  // iterations still to do
-    mbedtls_sha256_context inner;   // SHA-256 after the key XOR ipad (RFC 2104): the same for every iteration
-    mbedtls_sha256_context outer;   // and after the key XOR opad
-    mbedtls_sha256_context scratch; // here and not on the stack, so that it is wiped with the rest
+    uint8_t key[PBKDF2_BLOCK];    // T_i so far; the block of the derived key once pbkdf2_step() returned true
+    uint8_t last[PBKDF2_BLOCK];   // U_c
+    uint32_t left;                // iterations still to do
+    mbedtls_sha256_context inner; // SHA-256 after the key XOR ipad (RFC 2104): the same for every iteration
+    mbedtls_sha256_context outer; // and after the key XOR opad
 };
 
 // Starts on block number `block` (from 1 on) with `rounds` iterations, at least one. `password` and `salt` are not

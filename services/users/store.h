@@ -16,8 +16,8 @@ struct users_secret {
 };
 
 // Names and emails of all accounts share one text, because most emails are far shorter than they may be: 286 bytes for
-// each account would cost the smallest machine a seventh of its RAM. An account takes 64 bytes of it on average.
-#define USERS_TEXT (USERS_MAX * 64u)
+// each account would cost the smallest machine a seventh of its RAM.
+#define USERS_TEXT ((uint32_t)USERS_MAX * USERS_TEXT_EACH)
 
 // Seeds the indexes. False without entropy: they work then, but names can be chosen to collide.
 bool users_store_start(void);

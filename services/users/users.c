@@ -27,10 +27,8 @@ struct users_job {
     void *context;
     uint8_t salt[USERS_SALT];
     struct pbkdf2 hash;
-    uint8_t name_length;
-    uint8_t email_length;
-    char name[NAME_MAX_BYTES]; // of the account to be
-    char email[EMAIL_MAX_BYTES];
+    struct span name; // of the account to be, the caller's
+    struct span email;
 };
 
 POOL(password_jobs, struct users_job, USERS_JOBS);
@@ -121,14 +119,12 @@ static struct users_secret job_secret(const struct users_job *job)
 
 static enum users_error conclude_register(struct users_job *job)
 {
-    struct span name = {job->name, job->name_length};
-    struct span email = {job->email, job->email_length};
     struct users_secret secret = job_secret(job);
-    enum users_error result = users_commit_account(name, email, &secret, &job->uid);
+    enum users_error result = users_commit_account(job->name, job->email, &secret, &job->uid);
     mbedtls_platform_zeroize(&secret, sizeof secret);
     if (result == USERS_OK) {
         counters.registered++;
-        log_line(LOG_INFO, "users", "%.*s registered, uid %u", (int)name.length, name.at, (unsigned)job->uid);
+        log_line(LOG_INFO, "users", "%.*s registered, uid %u", (int)job->name.length, job->name.at, (unsigned)job->uid);
     }
     return result;
 }
@@ -143,14 +139,6 @@ static enum users_error may_register(struct span name, struct span email, struct
     return users_store_full(name, email) ? USERS_FULL : USERS_OK;
 }
 
-static void job_keep(struct users_job *job, struct span name, struct span email)
-{
-    job->name_length = (uint8_t)name.length;
-    job->email_length = (uint8_t)email.length;
-    memcpy(job->name, name.at, name.length);
-    memcpy(job->email, email.at, email.length);
-}
-
 struct users_job *users_register(struct span name, struct span email, struct span password, users_done *done,
                                  void *context)
 {
@@ -162,7 +150,8 @@ struct users_job *users_register(struct span name, struct span email, struct spa
         job_decide(job, result);
         return job;
     }
-    job_keep(job, name, email);
+    job->name = name;
+    job->email = email;
     job_hash_with_new_salt(job, password);
     return job;
 }

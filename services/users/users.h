@@ -1,10 +1,10 @@
 // The user store: who has an account, under which name, email and password.
 //
-// A static table of USERS_MAX accounts with 64 bytes of name and email each on average, found by name, email or uid in
-// constant time; names and emails are compared without ASCII case. Passwords are kept as PBKDF2-HMAC-SHA256 (RFC 8018)
-// with a salt of their own. Hashing is slow on purpose, so every operation that needs it is asynchronous: it runs in
-// slices of USERS_ROUNDS_SLICE iterations per turn, and its outcome is told in a later turn. Callers check the bounds
-// with the users_check_* functions.
+// A static table of USERS_MAX accounts with USERS_TEXT_EACH bytes of name and email each on average, found by name,
+// email or uid in constant time; names and emails are compared without ASCII case. Passwords are kept as
+// PBKDF2-HMAC-SHA256 (RFC 8018) with a salt of their own. Hashing is slow on purpose, so every operation that needs it
+// is asynchronous: it runs in slices of USERS_ROUNDS_SLICE iterations per turn, and its outcome is told in a later
+// turn. Callers check the bounds with the users_check_* functions.
 #ifndef PIPIT_USERS_H
 #define PIPIT_USERS_H
 
@@ -55,7 +55,8 @@ struct users_job;
 // call that started the job. The job is over then.
 typedef void users_done(void *context, enum users_error result, const struct users_account *account);
 
-// Each copies what it is given and returns the job, or NULL when USERS_JOBS of them are under way.
+// Each copies what it is given, but for the name and the email of users_register(): those stay where they are until
+// `done` or users_cancel(). Returns the job, or NULL when USERS_JOBS of them are under way.
 // Nothing is done with texts out of bounds: the outcome is USERS_UNKNOWN, or USERS_WRONG_PASSWORD for a login.
 struct users_job *users_register(struct span name, struct span email, struct span password, users_done *done,
                                  void *context);

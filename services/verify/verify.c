@@ -25,8 +25,6 @@ struct verification {
     struct rpc_call *call;
     struct mail *mail;
     uint64_t budget_slot; // where it was counted
-    uint16_t email_length;
-    char email[EMAIL_MAX_BYTES];
     char code[CODE_DIGITS];
     char subject[sizeof verify_settings.subject]; // the setting may change under way
 };
@@ -241,7 +239,7 @@ static bool is_within_budget(struct rpc_call *call, struct span email, uint64_t 
 
 static struct span email_of(const struct verification *v)
 {
-    return (struct span){v->email, v->email_length};
+    return mail_recipient(v->mail);
 }
 
 static void forget(struct verification *v)
@@ -306,13 +304,13 @@ static uint64_t mail_deadline(const struct rpc_call *call, uint64_t now_ms)
     return now_ms + left - margin < latest ? now_ms + left - margin : latest;
 }
 
-static struct mail *queue_mail(struct verification *v, uint64_t now_ms)
+static struct mail *queue_mail(struct verification *v, struct span email, uint64_t now_ms)
 {
     char body[MAIL_BODY];
     struct text t = text_in(body, sizeof body);
     write_body(&t, v->code);
     struct mail_letter letter = {
-        .to = email_of(v),
+        .to = email,
         .subject = span_of(v->subject),
         .body = text_whole(&t),
         .deadline = mail_deadline(v->call, now_ms),
@@ -329,11 +327,9 @@ static struct verification *begin_verification(struct rpc_call *call, struct spa
     if (v == NULL)
         return NULL;
     v->call = call;
-    v->email_length = (uint16_t)email.length;
-    memcpy(v->email, email.at, email.length);
     memcpy(v->code, code, CODE_DIGITS);
     memcpy(v->subject, verify_settings.subject, sizeof v->subject);
-    v->mail = queue_mail(v, now_ms);
+    v->mail = queue_mail(v, email, now_ms);
     if (v->mail != NULL)
         return v;
     forget(v);
@@ -408,8 +404,11 @@ static void call_ended(struct rpc_call *call)
         return;
     counters.given_up++;
     rpc_set_context(call, NULL);
+    char email[EMAIL_MAX_BYTES];
+    struct span to = {email, email_of(v).length};
+    memcpy(email, email_of(v).at, to.length);
     if (!mail_cancel(v->mail))
-        codes_withdraw(&spacing, email_of(v), port_now_ms());
+        codes_withdraw(&spacing, to, port_now_ms());
     forget(v);
 }
 

@@ -16,8 +16,8 @@
 #include "codes.h"
 
 struct verify_settings {
-    uint32_t budget;   // mail.budget: codes an hour in all, 0 for no limit; 120
-    char subject[128]; // mail.subject: of the mails, UTF-8
+    uint32_t budget;            // mail.budget: codes an hour in all, 0 for no limit; 120
+    char subject[MAIL_SUBJECT]; // mail.subject: of the mails, UTF-8
 };
 extern struct verify_settings verify_settings;
 

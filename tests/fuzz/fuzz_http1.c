@@ -9,6 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define STORY_MAX (1u << 20)
 
+static char keep[512];
+
 // All that was found, in the order in which it was found.
 struct story {
     uint8_t bytes[STORY_MAX];
@@ -41,7 +43,7 @@ static void tell_span(struct story *s, const struct http1 *p, struct span span)
     tell_number(s, span.length);
     if (span.at == NULL)
         return;
-    require(span.at >= p->keep && span.at + span.length <= p->keep + HTTP1_KEEP);
+    require(span.at >= p->keep && span.at + span.length <= p->keep + sizeof keep);
     tell(s, span.at, span.length);
 }
 
@@ -99,7 +101,7 @@ static void tell_step(struct story *s, struct http1 *p, const struct http1_step 
         return;
     tell_number(s, HTTP1_DONE);
     s->told = false;
-    http1_begin(p);
+    http1_begin(p, keep, sizeof keep);
 }
 
 static void hear(struct story *s, struct http1 *p, const uint8_t *bytes, size_t length)
@@ -146,7 +148,7 @@ static void read_story(struct story *s, enum cutting cutting, const uint8_t *dat
 {
     struct http1 *p = malloc(sizeof(*p));
     require(p != NULL);
-    http1_begin(p);
+    http1_begin(p, keep, sizeof keep);
     s->length = 0;
     s->told = false;
     for (size_t at = 0, n; at < size; at += n) {

@@ -277,14 +277,14 @@ static void test_refusals(void **state)
 static void test_long_target_and_fields(void **state)
 {
     (void)state;
-    char text[HTTP1_KEEP * 2];
+    char text[HTTP_KEEP * 2];
     memset(text, 'a', sizeof text);
     memcpy(text, "GET /", 5);
-    strcpy(text + HTTP1_KEEP + 40, " HTTP/1.1\r\n\r\n");
+    strcpy(text + HTTP_KEEP + 40, " HTTP/1.1\r\n\r\n");
     assert_status(ask(text), 414);
     memset(text, 'a', sizeof text);
     memcpy(text, "GET / HTTP/1.1\r\nOrigin: ", 24);
-    strcpy(text + HTTP1_KEEP + 40, "\r\n\r\n");
+    strcpy(text + HTTP_KEEP + 40, "\r\n\r\n");
     assert_status(ask(text), 431);
 }
 

@@ -15,6 +15,9 @@
 
 /// What was found, as text ///
 
+#define HTTP1_KEEP 512
+static char keep[HTTP1_KEEP];
+
 struct story {
     struct text text;
     char bytes[40000];
@@ -85,7 +88,7 @@ static void tell_end(struct story *s, struct http1 *p)
         return;
     text_string(&s->text, "}\n");
     s->told = false;
-    http1_begin(p);
+    http1_begin(p, keep, sizeof keep);
 }
 
 static void hear(struct story *s, struct http1 *p, const uint8_t *bytes, size_t length)
@@ -122,7 +125,7 @@ static struct http1 parser;
 static const char *fed_in_pieces(const char *bytes, size_t length, size_t first, size_t others)
 {
     memset(&parser, 0xa5, sizeof(parser)); // http1_begin() must not rely on what was there
-    http1_begin(&parser);
+    http1_begin(&parser, keep, sizeof keep);
     story_begin(&story);
     for (size_t at = 0, n = first; at < length; at += n, n = others) {
         n = n < length - at ? n : length - at;
@@ -142,7 +145,7 @@ static char *guard_page(void)
 
 static const char *fed_at_guard_page(const char *bytes, size_t length, size_t pieces)
 {
-    http1_begin(&parser);
+    http1_begin(&parser, keep, sizeof keep);
     story_begin(&story);
     for (size_t at = 0, n; at < length; at += n) {
         n = pieces < length - at ? pieces : length - at;
@@ -899,7 +902,7 @@ static void test_steps(void **state)
     static const char bytes[] = POST "Content-Length: 6\r\n\r\nabcdefGET";
     const uint8_t *at = (const uint8_t *)bytes;
     size_t length = sizeof(bytes) - 1;
-    http1_begin(&parser);
+    http1_begin(&parser, keep, sizeof keep);
     struct http1_step step = http1_feed(&parser, at, length);
     assert_int_equal(parser.state, HTTP1_BODY_LENGTH); // told apart from the body that is there already
     assert_int_equal(step.consumed, length - 9);
@@ -930,7 +933,7 @@ static void test_steps_of_chunks(void **state)
     static const char *const pieces[] = {"", "ab", "c", "", ""};
     static const enum http1_state states[] = {HTTP1_BODY_CHUNKED, HTTP1_BODY_CHUNKED, HTTP1_BODY_CHUNKED, HTTP1_DONE,
                                               HTTP1_DONE};
-    http1_begin(&parser);
+    http1_begin(&parser, keep, sizeof keep);
     for (size_t i = 0; i < COUNT(pieces); i++) {
         struct http1_step step = http1_feed(&parser, at, (size_t)(end - at));
         assert_true(span_equal(step.body, span_of(pieces[i])));
@@ -944,14 +947,14 @@ static void test_nothing_after_bad(void **state)
 {
     (void)state;
     static const uint8_t bytes[] = "GET /\n / HTTP/1.1\r\n";
-    http1_begin(&parser);
+    http1_begin(&parser, keep, sizeof keep);
     struct http1_step step = http1_feed(&parser, bytes, sizeof(bytes) - 1);
     assert_int_equal(parser.state, HTTP1_BAD);
     assert_int_equal(parser.status, 400);
     assert_int_equal(step.consumed, 6); // the byte that is wrong is the last one taken
     step = http1_feed(&parser, bytes, sizeof(bytes) - 1);
     assert_int_equal(step.consumed, 0);
-    http1_begin(&parser);
+    http1_begin(&parser, keep, sizeof keep);
     assert_int_equal(parser.state, HTTP1_START_LINE);
     assert_int_equal(parser.status, 0);
 }
@@ -960,7 +963,7 @@ static void test_spans_point_into_keep(void **state)
 {
     (void)state;
     char bytes[] = "GET /path?query HTTP/1.1\r\nHost: pipit\r\nOrigin: o\r\n\r\n";
-    http1_begin(&parser);
+    http1_begin(&parser, keep, sizeof keep);
     http1_feed(&parser, (const uint8_t *)bytes, sizeof(bytes) - 1);
     memset(bytes, '!', sizeof(bytes));
     assert_true(span_equal(parser.path, span_of("/path")));

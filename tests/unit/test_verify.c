@@ -73,6 +73,12 @@ struct mail *mail_send(const struct mail_letter *letter, mail_done *done, void *
     return NULL;
 }
 
+struct span mail_recipient(const struct mail *m)
+{
+    const struct letter *l = (const struct letter *)(const void *)m;
+    return span_of(l->to);
+}
+
 bool mail_cancel(struct mail *m)
 {
     struct letter *l = (struct letter *)(void *)m;
