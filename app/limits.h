@@ -18,13 +18,14 @@
 #define HUB_FLIGHT         1072     // bytes by reference on the way to one client
 #define HUB_QUEUE          4        // buffers of lwIP's that one client may hold
 #define HUB_RESCUES        1        // buffers for what is on the way to clients that vanished
-#define HUB_RESCUE         1536     // bytes of one; whoever has more on the way is cut off
-#define HUB_ASSEMBLIES     1        // messages arriving in pieces at once
+#define HUB_RESCUE         1280     // bytes of one; whoever has more on the way is cut off
+#define HUB_ASSEMBLIES     1        // messages and control frames arriving in pieces at once
 #define HTTP_CONNECTIONS   5        // beside the chat clients
 #define HTTP_EXCHANGES     2        // requests being answered at once
 #define HTTP_KEEP          320 // bytes of a request's target and of those of its header fields that mean something here
 #define HTTP_BODY          640 // bytes of a request body
 #define JSON_ARENA         1280 // bytes that a parsed body takes: a node for each value, and a copy of each string
+#define SCRATCH_BYTES      1280 // of memory that is taken and given back within a turn (port/scratch.h)
 #define RATE_ADDRESSES     8    // peer addresses remembered by the rate limit
 #define GUARD_LIST         128  // bytes of http.origins, and of http.names
 #define USERS_MAX          32
@@ -33,28 +34,30 @@
 #define USERS_ROUNDS_SLICE 20   // of them in one turn of the loop
 #define CODES_MAX          8    // emails with a verification code under way
 #define TOKENS_MAX         24
-#define STATUS_LIST        128  // bytes of status.nodes
-#define STATUS_NODES       4    // chat nodes
-#define STATUS_PROBES      1    // of them being asked at once
-#define TOKENS_EACH        4    // of one user
-#define RPC_CHANNELS       1    // targets of the gate that are connected
-#define RPC_CONNECTIONS    2    // HTTP/2 connections to the gRPC server; RPC_CHANNELS of them for the gate alone
-#define RPC_STREAMS        2    // calls that one of them may have at once
-#define RPC_CALLS          3    // calls being answered, of all of them; at least half of them for the gate alone
-#define RPC_TABLE          1024 // bytes of header compression's table, for each one that is not the gate's
-#define RPC_FIELDS         160  // bytes of one header field of a call
-#define RPC_REQUESTS       2    // calls of our own under way
-#define RPC_MESSAGE        544  // bytes of the largest message of a call
-#define MAIL_QUEUE         2    // letters waiting for the relay or on their way to it
-#define MAIL_SESSIONS      1    // of them being handed over
-#define MAIL_OUT           256  // bytes written to the relay at once
-#define MAIL_NAME          64   // bytes of mail.host, mail.user and mail.password
-#define MAIL_FROM          128  // bytes of mail.from
-#define MAIL_CA            16   // bytes of mail.ca; this class has no TLS
-#define MAIL_SUBJECT       64   // bytes of mail.subject
-#define MAIL_WHY           160  // bytes of the sentence of a failure
-#define NET_SPARE          2    // connections beside the clients and HTTP: to say 503, or lingering in close
-#define BOOT_NOTE          512  // bytes of what an emulator or a debugger may hand over at the start
+#define STATUS_LIST        128 // bytes of status.nodes
+#define STATUS_NODES       4   // chat nodes
+#define STATUS_PROBES      1   // of them being asked at once
+#define TOKENS_EACH        4   // of one user
+#define RPC_CHANNELS       1   // targets of the gate that are connected
+#define RPC_CONNECTIONS    2   // HTTP/2 connections to the gRPC server; RPC_CHANNELS of them for the gate alone
+#define RPC_STREAMS        2   // calls that one of them may have at once
+#define RPC_CALLS          3   // calls being answered, of all of them; at least half of them for the gate alone
+#define RPC_TABLE          512 // bytes of header compression's table, for each one that is not the gate's
+#define RPC_FIELDS         160 // bytes of one header field of a call
+#define RPC_REQUESTS       2   // calls of our own under way
+#define RPC_MESSAGE        544 // bytes of the largest message of a call
+#define MAIL_QUEUE         2   // letters waiting for the relay or on their way to it
+#define MAIL_SESSIONS      1   // of them being handed over
+#define MAIL_BODY          256 // bytes of a letter
+#define MAIL_OUT           256 // bytes written to the relay at once
+#define MAIL_NAME          64  // bytes of mail.host, mail.user and mail.password
+#define MAIL_FROM          128 // bytes of mail.from
+#define MAIL_CA            16  // bytes of mail.ca; this class has no TLS
+#define MAIL_SUBJECT       64  // bytes of mail.subject
+#define MAIL_WHY           144 // bytes of the sentence of a failure
+#define NET_SPARE          2   // connections beside the clients and HTTP: to say 503, or lingering in close
+#define SHELL_LINE         192 // bytes of a line typed at the console
+#define BOOT_NOTE          512 // bytes of what an emulator or a debugger may hand over at the start
 
 #elif defined(PIPIT_PROFILE_MEDIUM) // a few MB of RAM
 
@@ -76,6 +79,7 @@
 #define HTTP_KEEP          512
 #define HTTP_BODY          2048
 #define JSON_ARENA         (HTTP_BODY + 1024)
+#define SCRATCH_BYTES      JSON_ARENA
 #define RATE_ADDRESSES     64
 #define GUARD_LIST         256
 #define USERS_MAX          512
@@ -98,12 +102,14 @@
 #define RPC_MESSAGE        640
 #define MAIL_QUEUE         16
 #define MAIL_SESSIONS      2
+#define MAIL_BODY          320
 #define MAIL_OUT           512
 #define MAIL_NAME          128
 #define MAIL_FROM          (EMAIL_MAX_BYTES + 1)
 #define MAIL_CA            192
 #define MAIL_SUBJECT       128
 #define MAIL_WHY           200
+#define SHELL_LINE         320
 #define NET_SPARE          8
 #define BOOT_NOTE          16384
 #define TLS_SESSIONS       2
@@ -125,12 +131,13 @@
 #define HUB_QUEUE          8
 #define HUB_RESCUES        16
 #define HUB_RESCUE         (2 * (HUB_FLIGHT + HUB_FRAME))
-#define HUB_ASSEMBLIES     64
+#define HUB_ASSEMBLIES     128
 #define HTTP_CONNECTIONS   256
 #define HTTP_EXCHANGES     128
 #define HTTP_KEEP          512
 #define HTTP_BODY          4096
 #define JSON_ARENA         (HTTP_BODY + 1024)
+#define SCRATCH_BYTES      JSON_ARENA
 #define RATE_ADDRESSES     1024
 #define GUARD_LIST         256
 #define USERS_MAX          4096
@@ -153,12 +160,14 @@
 #define RPC_MESSAGE        640
 #define MAIL_QUEUE         256
 #define MAIL_SESSIONS      8
+#define MAIL_BODY          320
 #define MAIL_OUT           512
 #define MAIL_NAME          128
 #define MAIL_FROM          (EMAIL_MAX_BYTES + 1)
 #define MAIL_CA            192
 #define MAIL_SUBJECT       128
 #define MAIL_WHY           200
+#define SHELL_LINE         320
 #define NET_SPARE          64
 #define TLS_SESSIONS       8
 #define TLS_ARENA          262144
@@ -169,7 +178,6 @@
 #endif
 
 #define RPC_LIST_MAX 8192 // SETTINGS_MAX_HEADER_LIST_SIZE, what other implementations take too
-#define MAIL_BODY    320  // bytes of a letter
 
 #define NET_CONNECTIONS                                                                                                \
     (HUB_CLIENTS + HTTP_CONNECTIONS + RPC_CONNECTIONS + RPC_CHANNELS + MAIL_SESSIONS + STATUS_PROBES + NET_SPARE)

@@ -11,10 +11,11 @@
 #include "../services/users/users.h"
 #include "../services/verify/codes.h"
 #include "config.h"
+#include "limits.h"
 #include "main.h"
 #include <mbedtls/platform_util.h>
 
-#define LINE_MAX_BYTES 320 // the longest key and value fit
+#define LINE_MAX_BYTES SHELL_LINE // the longest key and value fit
 
 static char line[LINE_MAX_BYTES];
 static size_t line_length;

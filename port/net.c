@@ -49,8 +49,8 @@ struct net_conn {
     struct pbuf *received;           // not yet consumed
     struct net_conn *next_ready;
     struct net_conn *next_dirty;
-    uint64_t deadline;  // ms; of dialling, or of closing
-    uint64_t last_call; // ms; closing ends here, progress or not
+    uint32_t deadline;  // ms, wrapping around; of dialling, or of closing
+    uint32_t last_call; // likewise; closing ends here, progress or not
     uint32_t peer;
     uint32_t sent;
     uint32_t acknowledged;
@@ -418,7 +418,7 @@ struct net_conn *net_dial(struct span host, uint16_t port, uint32_t deadline_ms,
     memcpy(name, host.at, host.length);
     name[host.length] = '\0';
     c->remote_port = port;
-    c->deadline = port_now_ms() + deadline_ms;
+    c->deadline = (uint32_t)port_now_ms() + deadline_ms;
     net_counters.dialled++;
     resolve(c, name);
     return c;
@@ -517,10 +517,15 @@ static void deliver(struct net_conn *c, unsigned events)
 
 /// Closing ///
 
+static bool reached(uint32_t ms, uint32_t moment)
+{
+    return (int32_t)(ms - moment) >= 0;
+}
+
 static void extend_deadline(struct net_conn *c)
 {
-    c->deadline = port_now_ms() + CLOSE_PATIENCE_MS;
-    if (c->deadline > c->last_call)
+    c->deadline = (uint32_t)port_now_ms() + CLOSE_PATIENCE_MS;
+    if (reached(c->deadline, c->last_call))
         c->deadline = c->last_call;
 }
 
@@ -581,7 +586,7 @@ void net_close(struct net_conn *c)
         break_off(c, NET_ABORTED);
     if (c->state != STATE_OPEN)
         return;
-    c->last_call = port_now_ms() + CLOSE_LIMIT_MS;
+    c->last_call = (uint32_t)port_now_ms() + CLOSE_LIMIT_MS;
     extend_deadline(c);
     change(c, STATE_CLOSING);
 }
@@ -607,7 +612,7 @@ static void tick_one(struct net_conn *c, uint64_t now)
     }
     if (!has_deadline(c))
         return;
-    if (now >= c->deadline)
+    if (reached((uint32_t)now, c->deadline))
         break_off(c, NET_TIMEOUT);
     else if (closing(c))
         make_ready(c, EVENT_TURN);

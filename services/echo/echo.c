@@ -10,6 +10,7 @@
 
 struct echo {
     struct ws_decoder decoder;
+    uint8_t control[WS_CONTROL_MAX];
     uint32_t length; // of the message under way
     bool begun;      // a first fragment of it was sent
     bool closing;
@@ -136,7 +137,7 @@ bool echo_attach(struct net_conn *c)
     if (e == NULL)
         return false;
     e->conn = c;
-    ws_begin(&e->decoder);
+    ws_begin(&e->decoder, e->control);
     net_hand_over(c, &handlers, e);
     return true;
 }

@@ -1,4 +1,5 @@
 #include "json.h"
+#include "../../port/scratch.h"
 #include "../proto/utf8.h"
 #include <cJSON.h>
 #include <string.h>
@@ -6,12 +7,14 @@
 /// Arena ///
 
 static struct {
-    _Alignas(8) unsigned char bytes[JSON_ARENA];
+    unsigned char *bytes; // JSON_ARENA of them, while something is parsed
     size_t used;
     size_t last; // where the newest block begins
     bool exhausted;
     size_t high_water;
 } arena;
+
+_Static_assert(JSON_ARENA <= SCRATCH_BYTES, "a parsed body does not fit the scratch memory");
 
 static void arena_reset(void)
 {
@@ -20,14 +23,16 @@ static void arena_reset(void)
     arena.exhausted = false;
 }
 
-// Takes `size` bytes from offset `at` on, or refuses and remembers that.
+// Takes `size` bytes from offset `at` on, the first with the arena itself, or refuses and remembers that.
 static void *arena_take(size_t at, size_t size)
 {
     size_t rounded = (size + 7) & ~(size_t)7;
-    if (rounded < size || rounded > sizeof arena.bytes - at) {
+    if (rounded < size || rounded > JSON_ARENA - at) {
         arena.exhausted = true;
         return NULL;
     }
+    if (arena.bytes == NULL)
+        arena.bytes = scratch_take(JSON_ARENA);
     arena.last = at;
     arena.used = at + rounded;
     if (arena.used > arena.high_water)
@@ -46,7 +51,7 @@ void *json_arena_realloc(void *old, size_t size)
 {
     if (old == NULL)
         return json_arena_malloc(size);
-    if (old != arena.bytes + arena.last)
+    if (arena.bytes == NULL || old != arena.bytes + arena.last)
         return NULL;
     return arena_take(arena.last, size);
 }
@@ -54,7 +59,7 @@ void *json_arena_realloc(void *old, size_t size)
 // What is not the newest block stays until the next reset.
 void json_arena_free(void *old)
 {
-    if (old != NULL && old == arena.bytes + arena.last)
+    if (old != NULL && arena.bytes != NULL && old == arena.bytes + arena.last)
         arena.used = arena.last;
 }
 
@@ -231,6 +236,10 @@ enum json_error json_string(const char *name, struct span *value)
 void json_forget(void)
 {
     parsed = NULL;
+    if (arena.bytes == NULL)
+        return;
     memset(arena.bytes, 0, arena.used);
     arena_reset();
+    scratch_give(arena.bytes);
+    arena.bytes = NULL;
 }

@@ -4,7 +4,8 @@
 // fields (in half a dozen, where memory is short); a body made of many small values runs out and is refused.
 //
 // There is one arena and one parsed body at a time: json_parse() drops the one before. What is looked up points into
-// the arena and is valid until the next json_parse(); callers copy what they need for longer.
+// the arena and is valid until json_forget(), which has to come before anybody returns to the loop, whatever
+// json_parse() has said: the arena is scratch memory (port/scratch.h). Callers copy what they need for longer.
 //
 // Stricter than cJSON: the whole body must be valid UTF-8 (RFC 8259 section 8.1) and one object; no name may come twice
 // in an object (section 4 leaves open which one counts, so two readers could disagree); no NUL in any string, written

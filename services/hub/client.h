@@ -20,11 +20,13 @@ enum client_due {
     DUE_ROSTER = 2,
 };
 
-// A message that arrives in pieces.
+// What arrives in pieces: a message, a control frame, or both.
 struct assembly {
     uint64_t since; // ms
+    bool message;   // `bytes` are of one
     size_t length;
     uint8_t bytes[HUB_MESSAGE];
+    uint8_t control[WS_CONTROL_MAX];
 };
 
 // A copy of what is on the way to a client whose acknowledgements don't come, so that the ring can go on.
@@ -67,7 +69,7 @@ struct client {
 
 #define GUEST_BIT      0x80000000u
 #define TALK_WINDOW_MS 5000
-#define ASSEMBLY_MS    10000 // a message must be complete by then
+#define ASSEMBLY_MS    10000 // a message or control frame must be complete by then
 
 static inline struct span client_name(const struct client *c)
 {

@@ -1,11 +1,11 @@
 // Out: a client is a cursor into the ring, and is sent references.
 #include "../../port/log.h"
 #include "../../port/port.h"
+#include "../../port/scratch.h"
 #include "client.h"
 #include <string.h>
 
 POOL(hub_rescues, struct rescue, HUB_RESCUES);
-static uint8_t scratch[HUB_REPLY];
 #define SKIPPED_MAX 128 // bytes of the frame that tells how much was missed
 #define NOTICE_MAX  200 // bytes of a notice's text; of somebody's own words there is no more than a name's length in it
 
@@ -162,10 +162,13 @@ bool client_tell(struct client *c, struct event_content *event)
     event->id = c->since;
     event->at = port_wall_ms();
     size_t length = event_length(c->format, event);
-    if (length > sizeof scratch)
+    if (length > HUB_REPLY)
         return false;
-    event_write(c->format, event, scratch, length);
-    return net_send(c->conn, scratch, length) == NET_OK;
+    uint8_t *frame = scratch_take(length);
+    event_write(c->format, event, frame, length);
+    bool sent = net_send(c->conn, frame, length) == NET_OK;
+    scratch_give(frame);
+    return sent;
 }
 
 void client_notice(struct client *c, const char *format, ...)
@@ -243,10 +246,10 @@ static void roster_name(const struct client *c, struct text *t, struct span name
 
 // One page of names, from slot `c->roster` on; the roster is no longer due after the last one. When memory is short,
 // the page is told later.
-static void tell_roster(struct client *c)
+static void tell_roster_page(struct client *c, uint8_t *buffer)
 {
     const size_t name_most = 2 * NAME_MAX_BYTES + 4;
-    struct text t = event_text_begin(scratch, sizeof scratch);
+    struct text t = event_text_begin(buffer, HUB_REPLY);
     roster_begin(c, &t);
     uint32_t from = c->roster;
     const struct client *other = client_from(from);
@@ -257,12 +260,19 @@ static void tell_roster(struct client *c)
     }
     if (c->format == RING_JSON)
         text_string(&t, "]}");
-    struct span frame = event_text_end(&t, scratch);
+    struct span frame = event_text_end(&t, buffer);
     if (net_send(c->conn, frame.at, frame.length) != NET_OK)
         return;
     c->roster = from;
     if (other == NULL)
         c->due &= (uint8_t)~DUE_ROSTER;
+}
+
+static void tell_roster(struct client *c)
+{
+    uint8_t *buffer = scratch_take(HUB_REPLY);
+    tell_roster_page(c, buffer);
+    scratch_give(buffer);
 }
 
 /// The ring ///

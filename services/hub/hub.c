@@ -213,7 +213,7 @@ bool hub_attach(struct net_conn *conn, const struct hub_join *join)
     c->since = c->next - 1;
     c->pinged = c->progress = c->talk_from = now;
     c->acknowledged = net_acknowledged(conn);
-    ws_begin(&c->decoder);
+    ws_begin(&c->decoder, NULL); // receive.c lends it memory for each call
     c->state = CLIENT_CHATTING;
     chatting++;
     announce(c);

@@ -1,11 +1,24 @@
 // In: frames, messages, and what a peer may not do.
 #include "../../port/port.h"
+#include "../../port/scratch.h"
 #include "client.h"
 #include <string.h>
 
 POOL(hub_assemblies, struct assembly, HUB_ASSEMBLIES);
-static uint8_t piece_bytes[HUB_MESSAGE];
 bool assembly_was_freed;
+
+_Static_assert(HUB_MESSAGE % SCRATCH_ALIGNMENT == 0 && HUB_MESSAGE + HUB_REPLY <= SCRATCH_BYTES,
+               "a message and the answer to it do not fit the scratch memory");
+
+static bool take_assembly(struct client *c)
+{
+    if (c->assembly != NULL)
+        return true;
+    c->assembly = pool_take(&hub_assemblies);
+    if (c->assembly != NULL)
+        c->assembly->since = port_now_ms();
+    return c->assembly != NULL;
+}
 
 void client_release_assembly(struct client *c)
 {
@@ -51,14 +64,11 @@ static void message(struct client *c, struct span text)
     client_said(c, line);
 }
 
-static bool hold_piece(struct client *c, const struct ws_piece *p, uint64_t now)
+static bool hold_piece(struct client *c, const struct ws_piece *p)
 {
-    if (c->assembly == NULL) {
-        c->assembly = pool_take(&hub_assemblies);
-        if (c->assembly == NULL)
-            return false;
-        c->assembly->since = now;
-    }
+    if (!take_assembly(c))
+        return false;
+    c->assembly->message = true;
     memcpy(c->assembly->bytes + c->assembly->length, p->payload.at, p->payload.length);
     c->assembly->length += p->payload.length;
     return true;
@@ -82,11 +92,11 @@ static bool piece(struct client *c, const struct ws_piece *p)
         client_close(c, WS_TOO_BIG, "the message is too long");
         return true;
     }
-    if (p->last && c->assembly == NULL) {
+    if (p->last && (c->assembly == NULL || !c->assembly->message)) {
         message(c, p->payload);
         return true;
     }
-    if (p->payload.length > 0 && !hold_piece(c, p, port_now_ms()))
+    if (p->payload.length > 0 && !hold_piece(c, p))
         return false;
     if (p->last && c->assembly != NULL) {
         message(c, (struct span){(const char *)c->assembly->bytes, c->assembly->length});
@@ -115,29 +125,43 @@ static void control(struct client *c, const struct ws_piece *p)
 
 /// The stream ///
 
-// Takes one event out of the bytes; returns how many it consumed, 0 to stop.
-static size_t receive_one(struct client *c, const uint8_t *bytes, size_t length)
+// A control frame that is here in part stays, in an assembly. False when none is free.
+static bool hold_control(struct client *c, const uint8_t *passing)
 {
-    struct ws_decoder before = c->decoder;
-    struct ws_piece p = ws_decode(&c->decoder, bytes, length, piece_bytes, sizeof piece_bytes);
-    switch (p.event) {
-    case WS_PIECE:
-        if (!piece(c, &p)) {
-            c->decoder = before;
-            c->waiting = true;
-            return 0;
-        }
-        break;
-    case WS_CONTROL:
-        control(c, &p);
-        break;
-    case WS_FAILED:
+    if (!ws_in_control(&c->decoder) || c->decoder.control != passing)
+        return true;
+    if (!take_assembly(c))
+        return false;
+    memcpy(c->assembly->control, passing, WS_CONTROL_MAX);
+    return true;
+}
+
+static void take_event(struct client *c, const struct ws_piece *p)
+{
+    if (p->event == WS_CONTROL)
+        control(c, p);
+    if (p->event == WS_FAILED) {
         hub_counters.protocol_errors++;
-        client_close(c, p.status, "");
-        break;
-    case WS_NEED_MORE:
-        break;
+        client_close(c, p->status, "");
     }
+    if (c->assembly != NULL && !c->assembly->message && !ws_in_control(&c->decoder))
+        client_release_assembly(c);
+}
+
+// Takes one event out of the bytes; returns how many it consumed, 0 to stop.
+static size_t receive_one(struct client *c, const uint8_t *bytes, size_t length, uint8_t *out)
+{
+    uint8_t passing[WS_CONTROL_MAX];
+    struct ws_decoder before = c->decoder;
+    c->decoder.control = c->assembly != NULL ? c->assembly->control : passing;
+    struct ws_piece p = ws_decode(&c->decoder, bytes, length, out, HUB_MESSAGE);
+    bool taken = p.event == WS_PIECE ? piece(c, &p) : hold_control(c, passing);
+    if (!taken) {
+        c->decoder = before;
+        c->waiting = true;
+        return 0;
+    }
+    take_event(c, &p);
     return p.consumed;
 }
 
@@ -153,18 +177,26 @@ static bool ready_to_listen(struct client *c, uint64_t now)
     return !c->waiting;
 }
 
-size_t client_receive(struct client *c, const uint8_t *bytes, size_t length)
+static size_t receive(struct client *c, const uint8_t *bytes, size_t length, uint8_t *out)
 {
     uint64_t now = port_now_ms();
     size_t consumed = 0;
-    c->unanswered = 0;
     while (consumed < length && c->state == CLIENT_CHATTING) {
         if (!ready_to_listen(c, now))
             return consumed;
-        size_t n = receive_one(c, bytes + consumed, length - consumed);
+        size_t n = receive_one(c, bytes + consumed, length - consumed, out);
         if (n == 0 && c->state == CLIENT_CHATTING)
             return consumed;
         consumed += n;
     }
     return c->state == CLIENT_CHATTING ? consumed : length;
+}
+
+size_t client_receive(struct client *c, const uint8_t *bytes, size_t length)
+{
+    uint8_t *out = scratch_take(HUB_MESSAGE);
+    c->unanswered = 0;
+    size_t consumed = receive(c, bytes, length, out);
+    scratch_give(out);
+    return consumed;
 }

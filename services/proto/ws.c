@@ -14,7 +14,7 @@
 #define SHORTEST_HEADER 2
 #define MASKING_KEY     4
 
-_Static_assert(sizeof(struct ws_decoder) <= 144, "a WebSocket decoder outgrew its 144 bytes; every client has one");
+_Static_assert(sizeof(struct ws_decoder) <= 48, "a WebSocket decoder outgrew its 48 bytes; every client has one");
 
 static size_t least(size_t a, size_t b)
 {
@@ -45,15 +45,21 @@ static void fail(struct ws_decoder *d, struct ws_piece *piece, enum ws_state why
     report_failure(d, piece);
 }
 
-void ws_begin(struct ws_decoder *d)
+void ws_begin(struct ws_decoder *d, uint8_t *control)
 {
     memset(d, 0, sizeof *d);
+    d->control = control;
     enter(d, WS_AT_HEADER);
 }
 
 bool ws_in_message(const struct ws_decoder *d)
 {
     return d->message != 0;
+}
+
+bool ws_in_control(const struct ws_decoder *d)
+{
+    return d->state == WS_AT_CONTROL && d->have > 0;
 }
 
 uint64_t ws_remaining(const struct ws_decoder *d)
@@ -85,7 +91,7 @@ static bool is_control(uint8_t first)
 // has to end before the next begins (section 5.4). Control frames are never fragmented (section 5.5).
 static bool first_allowed(const struct ws_decoder *d)
 {
-    uint8_t first = d->bytes[0];
+    uint8_t first = d->header[0];
     if (first & RESERVED)
         return false;
     switch (first & OPCODE) {
@@ -106,8 +112,8 @@ static bool first_allowed(const struct ws_decoder *d)
 // A client masks (section 5.1); a control frame has at most 125 bytes (section 5.5), so never an extended length.
 static bool second_allowed(const struct ws_decoder *d)
 {
-    uint8_t second = d->bytes[1];
-    return (second & MASK) != 0 && (!is_control(d->bytes[0]) || (second & LENGTH) <= WS_CONTROL_MAX);
+    uint8_t second = d->header[1];
+    return (second & MASK) != 0 && (!is_control(d->header[0]) || (second & LENGTH) <= WS_CONTROL_MAX);
 }
 
 static uint64_t payload_length(const uint8_t *header)
@@ -124,8 +130,8 @@ static uint64_t payload_length(const uint8_t *header)
 // Section 5.2: the minimal number of bytes MUST be used, and the most significant bit of 64 MUST be 0.
 static bool length_allowed(const struct ws_decoder *d)
 {
-    uint64_t length = payload_length(d->bytes);
-    switch (extension(d->bytes[1])) {
+    uint64_t length = payload_length(d->header);
+    switch (extension(d->header[1])) {
     case 2:
         return length > WS_CONTROL_MAX;
     case 8:
@@ -137,9 +143,9 @@ static bool length_allowed(const struct ws_decoder *d)
 
 static void start_frame(struct ws_decoder *d)
 {
-    d->frame = d->bytes[0];
-    d->remaining = payload_length(d->bytes);
-    memcpy(d->mask, d->bytes + d->have - MASKING_KEY, MASKING_KEY);
+    d->frame = d->header[0];
+    d->remaining = payload_length(d->header);
+    memcpy(d->mask, d->header + d->have - MASKING_KEY, MASKING_KEY);
     if (is_control(d->frame)) {
         enter(d, WS_AT_CONTROL);
         return;
@@ -152,10 +158,10 @@ static void start_frame(struct ws_decoder *d)
 // Every byte is judged when it comes, so a peer that says nonsense and falls silent is found out.
 static void header_byte(struct ws_decoder *d, struct ws_piece *piece, uint8_t byte)
 {
-    d->bytes[d->have++] = byte;
+    d->header[d->have++] = byte;
     uint8_t lengths_end = SHORTEST_HEADER;
     if (d->have >= SHORTEST_HEADER)
-        lengths_end = (uint8_t)(SHORTEST_HEADER + extension(d->bytes[1]));
+        lengths_end = (uint8_t)(SHORTEST_HEADER + extension(d->header[1]));
 
     bool good = true;
     if (d->have == 1)
@@ -261,7 +267,7 @@ static void end_close(struct ws_decoder *d, struct ws_piece *piece)
         return;
     }
     if (body.length >= 2)
-        piece->status = (uint16_t)(d->bytes[0] << 8 | d->bytes[1]);
+        piece->status = (uint16_t)(d->control[0] << 8 | d->control[1]);
     if (!close_code_allowed(piece->status)) // half a code leaves 0
         fail(d, piece, WS_BROKEN_PROTOCOL);
     else if (!utf8_valid((struct span){body.at + 2, body.length - 2}))
@@ -272,7 +278,7 @@ static void end_close(struct ws_decoder *d, struct ws_piece *piece)
 
 static void take_control(struct ws_decoder *d, struct ws_piece *piece, const uint8_t *bytes, size_t length)
 {
-    unmask(d, d->bytes + d->have, bytes, length);
+    unmask(d, d->control + d->have, bytes, length);
     d->have = (uint8_t)(d->have + length);
     d->remaining -= length;
     piece->consumed += length;
@@ -280,7 +286,7 @@ static void take_control(struct ws_decoder *d, struct ws_piece *piece, const uin
         return;
     piece->event = WS_CONTROL;
     piece->opcode = d->frame & OPCODE;
-    piece->payload = (struct span){(const char *)d->bytes, d->have};
+    piece->payload = (struct span){(const char *)d->control, d->have};
     if (piece->opcode == WS_CLOSE)
         end_close(d, piece);
     else

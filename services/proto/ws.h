@@ -38,8 +38,9 @@ enum ws_event {
     WS_FAILED,    // the peer broke the protocol: close with `status`
 };
 
-#define WS_CONTROL_MAX 125 // bytes of payload in a control frame (section 5.5)
-#define WS_HEADER_MAX  10  // bytes of header in front of a server's frame
+#define WS_CONTROL_MAX       125 // bytes of payload in a control frame (section 5.5)
+#define WS_HEADER_MAX        10  // bytes of header in front of a server's frame
+#define WS_CLIENT_HEADER_MAX 14  // and of a client's
 
 enum ws_state {
     WS_AT_HEADER,
@@ -50,8 +51,8 @@ enum ws_state {
     WS_BROKEN_TEXT,     // failed with 1007
 };
 
-// One for every client, so it is kept small: a header and a control frame's payload never arrive at the same time and
-// share `bytes`.
+// One for every client, so it is kept small: what comes of a control frame's payload is gathered in memory of the
+// caller's.
 struct ws_decoder {
     uint64_t remaining; // payload bytes of the frame under way still to come
     uint8_t mask[4];    // the masking key, turned so that mask[0] belongs to the next byte
@@ -59,8 +60,9 @@ struct ws_decoder {
     uint8_t state;      // enum ws_state
     uint8_t frame;      // the first byte of the frame under way: FIN and its opcode
     uint8_t message;    // opcode of the message under way, 0 when there is none
-    uint8_t have;       // how many of `bytes` are there
-    uint8_t bytes[WS_CONTROL_MAX];
+    uint8_t have;       // how many of the header, or of the control frame's payload, are there
+    uint8_t header[WS_CLIENT_HEADER_MAX];
+    uint8_t *control; // WS_CONTROL_MAX bytes
 };
 
 struct ws_piece {
@@ -69,11 +71,13 @@ struct ws_piece {
     uint8_t opcode;      // WS_PIECE: WS_TEXT or WS_BINARY, of the message; WS_CONTROL: which
     bool first;          // WS_PIECE: the message begins here
     bool last;           // WS_PIECE: the message ends here
-    struct span payload; // WS_PIECE: in `out`; WS_CONTROL: in the decoder, until the next call
+    struct span payload; // WS_PIECE: in `out`; WS_CONTROL: at `control`
     uint16_t status;     // WS_FAILED: the close code to send; a close frame: its code, WS_NO_STATUS when it had none
 };
 
-void ws_begin(struct ws_decoder *d);
+// `control` (WS_CONTROL_MAX bytes) is needed during the calls of ws_decode() and, while ws_in_control() says so,
+// between them; the caller may move what is there and set d->control.
+void ws_begin(struct ws_decoder *d, uint8_t *control);
 
 // Decodes up to the next event. Payload is written unmasked to `out`, at most `size` bytes a piece (size > 0); `out`
 // must not overlap `bytes`.
@@ -89,6 +93,9 @@ struct ws_piece ws_decode(struct ws_decoder *d, const uint8_t *bytes, size_t len
 
 // True while a message has begun and not ended: its fragments may still come.
 bool ws_in_message(const struct ws_decoder *d);
+
+// True while a part of a control frame's payload has come.
+bool ws_in_control(const struct ws_decoder *d);
 
 // Bytes of payload that the frame under way still lacks; up to 2^63 - 1, so add with care. 0 between frames.
 uint64_t ws_remaining(const struct ws_decoder *d);

@@ -8,7 +8,7 @@
 #include "channel.h"
 
 #define CHANNEL_FIELDS (RPC_FIELDS < 512 ? RPC_FIELDS : 512) // bytes of one header field of a reply
-#define CHANNEL_OUT    512                                   // bytes of frames that go to net_send() at once
+#define CHANNEL_OUT    448                                   // bytes of frames that go to net_send() at once
 #define CHANNEL_PATH   64                                    // bytes of a method's path
 
 /// Requests ///

@@ -14,6 +14,8 @@ static void check(bool good)
 
 /// A story as a hash ///
 
+static uint8_t control[WS_CONTROL_MAX];
+
 struct story {
     uint64_t told;    // of all events that are over
     uint64_t message; // of the message under way: dropped when it fails, for a large piece fails before it is told
@@ -104,7 +106,7 @@ static uint64_t decode(const uint8_t *bytes, size_t length, size_t first, size_t
 {
     struct ws_decoder d;
     struct story s = {0};
-    ws_begin(&d);
+    ws_begin(&d, control);
     for (size_t at = 0; at < length;) {
         size_t n = at == 0 && first > 0 ? first : step;
         n = n < length - at ? n : length - at;
@@ -129,7 +131,7 @@ static void close_and_read_back(struct span reason, uint16_t status)
     masked[0] = frame[0];
     masked[1] = frame[1] | 0x80;
     memcpy(masked + 6, frame + 2, length - 2);
-    ws_begin(&d);
+    ws_begin(&d, control);
     struct ws_piece p = ws_decode(&d, masked, length + 4, out, sizeof out);
     check(p.event == WS_CONTROL && p.opcode == WS_CLOSE && p.status == status && p.consumed == length + 4);
     struct span back = {p.payload.at + 2, p.payload.length - 2};

@@ -1794,6 +1794,47 @@ static void test_assemblies_are_shared(void **state)
 }
 
 // The same with frames that arrive in part, and everybody who waits gets a turn.
+// A ping in two pieces waits for an assembly like a message does; whole ones, and those within a message in pieces,
+// need none.
+static void test_pings_in_pieces(void **state)
+{
+    (void)state;
+    static const uint8_t ping[] = {FIN | WS_PING, 0x82, 1, 1, 1, 1, 'h' ^ 1, 'i' ^ 1};
+    int hogs = HUB_ASSEMBLIES;
+    join(a, guest_text);
+    for (int i = 3; i < 3 + hogs; i++) {
+        join_quietly(&chatters[i], guest_text, a);
+        send_bits(&chatters[i], WS_TEXT, "I begin", 7);
+    }
+    join_quietly(b, guest_text, a);
+    peer_run(5);
+    drain(b);
+    peer_send(&b->peer, ping, sizeof ping);
+    peer_run(5);
+    assert_true(take_frame(b));
+    assert_string_equal(frame.payload, "hi");
+    peer_send(&b->peer, ping, 7);
+    peer_run(5);
+    peer_send(&b->peer, ping + 7, 1);
+    peer_run(5);
+    expect_nothing(b);
+    drain(&chatters[3]);
+    for (size_t i = 0; i < sizeof ping; i++) {
+        peer_send(&chatters[3].peer, ping + i, 1);
+        peer_run(2);
+    }
+    assert_true(take_frame(&chatters[3]));
+    assert_int_equal(frame.opcode, WS_PONG);
+    assert_string_equal(frame.payload, "hi");
+    send_bits(&chatters[3], FIN | WS_CONTINUATION, " and end", 8);
+    peer_run(10);
+    expect(a, format("[%s] I begin and end", chatters[3].name));
+    expect(b, format("[%s] I begin and end", chatters[3].name));
+    assert_true(take_frame(b));
+    assert_int_equal(frame.opcode, WS_PONG);
+    assert_string_equal(frame.payload, "hi");
+}
+
 static void test_hoggers_are_closed_and_the_waiting_served(void **state)
 {
     (void)state;
@@ -2293,6 +2334,7 @@ int main(int count_of_words, char **words)
         T(test_byte_by_byte),
         T(test_many_frames_in_one_segment),
         T(test_assemblies_are_shared),
+        T(test_pings_in_pieces),
         T(test_hoggers_are_closed_and_the_waiting_served),
         T(test_two_missed_pongs),
         T(test_any_traffic_counts_as_life),

@@ -32,6 +32,8 @@ static int set_up(void **state)
 
 /// A client, written apart from the code under test ///
 
+static uint8_t control_bytes[WS_CONTROL_MAX];
+
 struct bytes {
     uint8_t at[GUARDED];
     size_t length;
@@ -202,7 +204,7 @@ static const char *decode_in_steps(const struct bytes *b, size_t first, size_t s
 {
     struct ws_decoder d;
     memset(&d, 0xA5, sizeof d); // ws_begin() must not rely on zeroed memory
-    ws_begin(&d);
+    ws_begin(&d, control_bytes);
     told.length = told.consumed = 0;
     told.text[0] = '\0';
     told.in_message = told.failed = false;
@@ -562,7 +564,7 @@ static void test_header_alone_is_a_piece(void **state)
     uint8_t out[8];
     for (size_t i = 0; i < COUNT(headers); i++) {
         struct ws_decoder d;
-        ws_begin(&d);
+        ws_begin(&d, control_bytes);
         for (size_t at = 0; at + 1 < headers[i].length; at++) {
             struct ws_piece p = ws_decode(&d, (const uint8_t *)headers[i].header + at, 1, out, sizeof out);
             assert_int_equal(p.event, WS_NEED_MORE);
@@ -586,7 +588,7 @@ static void test_header_of_a_continuation_is_a_piece(void **state)
     (void)state;
     uint8_t out[8];
     struct ws_decoder d;
-    ws_begin(&d);
+    ws_begin(&d, control_bytes);
     struct ws_piece p = ws_decode(&d, (const uint8_t *)"\x01\x81\0\0\0\0a", 7, out, sizeof out);
     assert_true(p.event == WS_PIECE && p.first && !p.last && p.payload.length == 1 && p.opcode == WS_TEXT);
     assert_int_equal(ws_remaining(&d), 0);
@@ -600,7 +602,7 @@ static void test_whole_frame_is_one_piece(void **state)
     (void)state;
     uint8_t out[5];
     struct ws_decoder d;
-    ws_begin(&d);
+    ws_begin(&d, control_bytes);
     struct ws_piece p =
         ws_decode(&d, (const uint8_t *)"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x89", 12, out, sizeof out);
     assert_int_equal(p.event, WS_PIECE);
@@ -614,7 +616,7 @@ static void test_remaining_of_a_control_frame(void **state)
     (void)state;
     uint8_t out[8];
     struct ws_decoder d;
-    ws_begin(&d);
+    ws_begin(&d, control_bytes);
     assert_int_equal(ws_decode(&d, (const uint8_t *)"\x89\x83\0\0\0\0a", 7, out, sizeof out).event, WS_NEED_MORE);
     assert_int_equal(ws_remaining(&d), 2);
     assert_int_equal(ws_decode(&d, NULL, 0, out, sizeof out).event, WS_NEED_MORE);
@@ -779,11 +781,11 @@ static void test_begin_again(void **state)
     (void)state;
     uint8_t out[16];
     struct ws_decoder d;
-    ws_begin(&d);
+    ws_begin(&d, control_bytes);
     assert_int_equal(ws_decode(&d, (const uint8_t *)"\x01\x82\0\0\0\0\xE2\x82", 8, out, sizeof out).event, WS_PIECE);
     assert_true(ws_in_message(&d));
     assert_int_equal(ws_decode(&d, (const uint8_t *)"\xFF", 1, out, sizeof out).event, WS_FAILED);
-    ws_begin(&d);
+    ws_begin(&d, control_bytes);
     assert_false(ws_in_message(&d));
     struct ws_piece p = ws_decode(&d, (const uint8_t *)"\x81\x81\0\0\0\0a", 7, out, sizeof out);
     assert_true(p.event == WS_PIECE && p.first && p.last);
@@ -794,7 +796,7 @@ static void test_after_close_everything_is_swallowed(void **state)
     (void)state;
     uint8_t out[16];
     struct ws_decoder d;
-    ws_begin(&d);
+    ws_begin(&d, control_bytes);
     assert_int_equal(ws_decode(&d, (const uint8_t *)"\x01\x81\0\0\0\0a", 7, out, sizeof out).event, WS_PIECE);
     assert_int_equal(ws_decode(&d, (const uint8_t *)"\x88\x80\0\0\0\0", 6, out, sizeof out).event, WS_CONTROL);
     assert_false(ws_in_message(&d));
