@@ -52,7 +52,7 @@
 #define MAIL_OUT           256 // bytes written to the relay at once
 #define MAIL_NAME          64  // bytes of mail.host, mail.user and mail.password
 #define MAIL_FROM          128 // bytes of mail.from
-#define MAIL_CA            16  // bytes of mail.ca; this class has no TLS
+#define MAIL_CA            40  // bytes of mail.ca, which has no use here: this class has no TLS
 #define MAIL_SUBJECT       64  // bytes of mail.subject
 #define MAIL_WHY           144 // bytes of the sentence of a failure
 #define NET_SPARE          2   // connections beside the clients and HTTP: to say 503, or lingering in close
