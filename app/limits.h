@@ -79,7 +79,7 @@
 #define HTTP_KEEP          512
 #define HTTP_BODY          2048
 #define JSON_ARENA         (HTTP_BODY + 1024)
-#define SCRATCH_BYTES      JSON_ARENA
+#define SCRATCH_BYTES      3072
 #define RATE_ADDRESSES     64
 #define GUARD_LIST         256
 #define USERS_MAX          512
@@ -137,7 +137,7 @@
 #define HTTP_KEEP          512
 #define HTTP_BODY          4096
 #define JSON_ARENA         (HTTP_BODY + 1024)
-#define SCRATCH_BYTES      JSON_ARENA
+#define SCRATCH_BYTES      5120
 #define RATE_ADDRESSES     1024
 #define GUARD_LIST         256
 #define USERS_MAX          4096

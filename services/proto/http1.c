@@ -554,7 +554,8 @@ static uint16_t take_only(struct http1 *p, uint8_t c)
 
 void http1_begin(struct http1 *p, char *keep, uint16_t keep_size)
 {
-    *p = (struct http1){.keep = keep, .keep_size = keep_size};
+    *p = (struct http1){.keep_size = keep_size};
+    p->keep = keep;
     http1_go(p, AT_START);
 }
 
