@@ -150,8 +150,9 @@ void api_get_code(struct http_connection *h)
     if (!api_read_form(x, API_EMAIL, &form))
         return;
     api_keep(x, (struct span){0}, form.email);
+    api_forget(x);
     uint32_t caller = net_peer_address(h->net);
-    switch (codes_ask(&codes, form.email, port_now_ms(), &retry_after)) {
+    switch (codes_ask(&codes, api_kept_email(x), port_now_ms(), &retry_after)) {
     case CODES_OK:
         if (rate_allow(&mails, caller, gateway_settings.code_rate, port_now_ms(), &retry_after))
             ask_for_code(x);

@@ -1,6 +1,8 @@
 #include "peer_support.h"
+#include "../../app/limits.h"
 #include "../../port/net.h"
 #include "../../port/net_private.h"
+#include "../../port/scratch.h"
 
 #include "lwip/inet_chksum.h"
 #include "lwip/ip4.h"
@@ -186,6 +188,7 @@ void peer_network_start(void)
 
 void peer_turn(void)
 {
+    scratch_give(scratch_take(SCRATCH_BYTES)); // nobody keeps any of it from one turn to the next
     peer_deliver();
     sys_check_timeouts();
     net_poll();
