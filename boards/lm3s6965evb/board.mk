@@ -4,6 +4,7 @@ PROFILE      := small
 CROSS        := arm-none-eabi-
 CPU          := -mcpu=cortex-m3 -mthumb
 COMMON       := cortex_m.c seed_pages.c
+OPTIMIZE     := -Oz -flto=2 -ffat-lto-objects
 FLASH_BUDGET := 163840
 QEMU         := qemu-system-arm -M lm3s6965evb
 NIC_MODEL    := stellaris
