@@ -46,14 +46,15 @@ with-allocator: $(ELF)
 	@echo 'char $(ALLOCATOR)(); void call(void) { $(ALLOCATOR)(); }' | $(CC) $(CFLAGS) -fno-builtin -x c -c - -o $(B)/call.o
 	@$(LINK) -Wl,-u,call $(B)/call.o $(BOARD_OBJECTS) $(FIRMWARE) -o $(B)/with_allocator.elf
 
-# The same program with a script in the place of its network and of its sleep (tests/bench/cost.c).
+# The same program with a script in the place of its network and of its sleep (tests/bench/cost.c), for which the smallest
+# board has room in a shorter stack alone.
 COST_ELF     := $(B)/cost.elf
 COST_OBJECTS := $(addprefix $(B)/tests/bench/,cost.o main.o) \
                 $(filter-out $(B)/app/main.o $(B)/boards/$(BOARD)/eth.o,$(BOARD_OBJECTS) $(FIRMWARE))
 $(B)/tests/bench/main.o: app/main.c $(FLAG_FILES)
 	$(call compile,$(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Dport_idle=cost_idle)
 $(COST_ELF): $(COST_OBJECTS)
-	@echo "  LD $@"; $(LINK) $(COST_OBJECTS) -o $@
+	@echo "  LD $@"; $(LINK) -Wl,--defsym=STACK_BYTES=4096 $(COST_OBJECTS) -o $@
 
 ## cost: (with BOARD=NAME) instructions for a request, a login, a chat message, and the longest turn
 cost: $(COST_ELF)

@@ -148,21 +148,17 @@ static void send_text(struct peer *p, const char *text)
 
 /// Frames from the device ///
 
-static void take(struct peer *p, uint32_t sequence, const uint8_t *bytes, size_t length)
+// What the HTTP peer is told is kept, as a string.
+static void keep_reply(const struct pbuf *p, size_t at, size_t length)
 {
-    if (sequence != p->expected || length == 0)
+    if (reply_length + length >= sizeof reply)
         return;
-    p->expected += (uint32_t)length;
-    p->got += (uint32_t)length;
-    p->ack_due = true;
-    if (p != &peers[HTTP] || reply_length + length >= sizeof reply)
-        return;
-    memcpy(reply + reply_length, bytes, length);
+    pbuf_copy_partial(p, reply + reply_length, (u16_t)length, (u16_t)at);
     reply_length += length;
     reply[reply_length] = '\0';
 }
 
-static void take_segment(const uint8_t *packet)
+static void take_segment(const struct pbuf *whole, const uint8_t *packet)
 {
     const struct ip_hdr *ip = (const struct ip_hdr *)(const void *)packet;
     const struct tcp_hdr *tcp = (const struct tcp_hdr *)(const void *)(packet + IPH_HL_BYTES(ip));
@@ -176,21 +172,28 @@ static void take_segment(const uint8_t *packet)
         return;
     }
     size_t headers = (size_t)IPH_HL_BYTES(ip) + TCPH_HDRLEN_BYTES(tcp);
-    take(p, lwip_ntohl(tcp->seqno), packet + headers, lwip_ntohs(IPH_LEN(ip)) - headers);
+    size_t length = lwip_ntohs(IPH_LEN(ip)) - headers;
+    if (lwip_ntohl(tcp->seqno) != p->expected || length == 0)
+        return;
+    p->expected += (uint32_t)length;
+    p->got += (uint32_t)length;
+    p->ack_due = true;
+    if (number == HTTP)
+        keep_reply(whole, ETH_PAD_SIZE + SIZEOF_ETH_HDR + headers, length);
 }
 
 static err_t on_output(struct netif *netif, struct pbuf *p)
 {
-    static uint8_t copy[ETH_PAD_SIZE + HEADERS + 20 + 536];
+    _Alignas(4) uint8_t headers[ETH_PAD_SIZE + HEADERS + 20];
     (void)netif;
     uint64_t paused = cost_nanoseconds();
-    pbuf_copy_partial(p, copy, sizeof copy, 0);
-    const struct eth_hdr *header = (const struct eth_hdr *)(const void *)copy;
+    pbuf_copy_partial(p, headers, sizeof headers, 0);
+    const struct eth_hdr *header = (const struct eth_hdr *)(const void *)headers;
     quiet = 0;
     if (header->type == PP_HTONS(ETHTYPE_ARP))
         arp_due = true;
     else
-        take_segment((const uint8_t *)(header + 1));
+        take_segment(p, (const uint8_t *)(header + 1));
     excluded += cost_nanoseconds() - paused;
     return ERR_OK;
 }

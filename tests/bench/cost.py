@@ -6,7 +6,7 @@ import json
 import sys
 
 MOST = 0.05
-JITTER = 0.001
+JITTER = 0.005
 
 
 def verdict(name, now, kept):

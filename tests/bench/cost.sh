@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Instructions that things cost on the board $BOARD, counted by QEMU (tests/bench/cost.c); boards/boards.mk has the environment.
-# Two runs must agree: to the instruction on the Arm boards, within 0.1 % on virt-rv32, whose devices answer in QEMU's own
+# Two runs must agree: to the instruction on the Arm boards, within 0.5 % on virt-rv32, whose UART answers in QEMU's own
 # time. The figures are then compared with those in tests/bench/cost.json, or with the file
 # $COST_JSON: more than 5 % away in either direction fails. UPDATE=1 writes them there instead.
 set -euo pipefail

@@ -24,7 +24,7 @@ expect_failure 'login 1060\nget 200\n'
 expect_failure 'login 940\nget 200\n'
 expect_failure 'login 1000\n'
 expect_failure 'login 1000\nget 200\nnew 5\n'
-expect_failure 'login 1000\nget 200\n' 'login 1002\nget 200\n'
+expect_failure 'login 1000\nget 200\n' 'login 1006\nget 200\n'
 expect_failure ''
 
 # And the whole way, with a real run.
