@@ -27,11 +27,19 @@ void net_assertion_failed(const char *what)
     port_reboot("lwIP found itself in an impossible state");
 }
 
+// A machine without entropy has said so (net_start()). What it gets here can be guessed, but it must not stay the same:
+// lwIP asks for another port of DNS until it likes one, and of zeros it would like none.
+static uint32_t guessable(void)
+{
+    static uint32_t state;
+    state = state * 1664525 + 1013904223 + port_now_us();
+    return state ^ state >> 16;
+}
+
 uint32_t net_random(void)
 {
-    uint32_t n = 0;
-    port_entropy(&n, sizeof n);
-    return n;
+    uint32_t n;
+    return port_entropy(&n, sizeof n) ? n : guessable();
 }
 
 // RFC 6528: the clock of RFC 9293 (4 us a step) plus a keyed hash of the connection, so that no peer can guess another
