@@ -89,6 +89,7 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tc
 {
     (void)id;
     (void)listener;
+    tcp_setprio(pcb, TCP_PRIO_MIN); // until it is accepted: see demux_listen()
     return insert(pcb);
 }
 

@@ -318,6 +318,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
     c->peer = lwip_ntohl(ip4_addr_get_u32(ip_2_ip4(&pcb->remote_ip)));
     c->crowded = *l->per_address > 0 && connections_of(l, c->peer) >= *l->per_address;
     c->listener = l;
+    tcp_setprio(pcb, TCP_PRIO_NORMAL);
     adopt(c, pcb);
     net_counters.accepted++;
     change(c, STATE_OPEN);
