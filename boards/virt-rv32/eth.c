@@ -13,6 +13,7 @@
 #define HEADER        12 // bytes of struct virtio_net_hdr, version 1
 #define QUEUE         64 // entries; a power of two
 #define RX_BUFFERS    32
+#define WAIT          100000u // looks at the device
 
 /// The device's registers (section 4.2.2) ///
 
@@ -219,11 +220,22 @@ static uint16_t chain_of(const struct pbuf *p, bool first)
     return chain((const uint8_t *)p->payload + pad, p->len - pad, next, last);
 }
 
+// A message to everybody is more frames in one turn than the queue takes, and a frame that is dropped costs its client a
+// second or more: so there is some waiting for the device here.
+static bool room_for(unsigned descriptors)
+{
+    for (uint32_t i = 0; i < WAIT; i++) {
+        reclaim();
+        if (descriptors <= tx_free_count)
+            return true;
+    }
+    return false;
+}
+
 static err_t link_output(struct netif *netif, struct pbuf *p)
 {
     (void)netif;
-    reclaim();
-    if (p->tot_len - ETH_PAD_SIZE > FRAME_MOST || pbuf_clen(p) + 1u > tx_free_count)
+    if (p->tot_len - ETH_PAD_SIZE > FRAME_MOST || !room_for(pbuf_clen(p) + 1u))
         return ERR_IF;
     uint16_t head = chain(tx_header, sizeof tx_header, chain_of(p, true), false);
     pbuf_ref(p);
