@@ -27,9 +27,12 @@ export async function freePort() {
 const running = new Set();
 process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
-/** Runs the program and collects its console; does not wait for anything. */
-export function spawnPipit(args, program = pipitPath) {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+/**
+ * Runs the program and collects its console; does not wait for anything. `env` is added to its environment; `read`
+ * makes lines of a terminal's out of what comes.
+ */
+export function spawnPipit(args, program = pipitPath, { env = {}, read = (text) => text } = {}) {
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   running.add(child);
   child.once('exit', () => running.delete(child));
   // One that a failed test has left running must not keep the process from ending, or its report never comes: it counts
@@ -67,7 +70,7 @@ export function spawnPipit(args, program = pipitPath) {
   };
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text) => {
-      pipit.console += text;
+      pipit.console += read(text);
     });
   }
   return pipit;
@@ -76,7 +79,7 @@ export function spawnPipit(args, program = pipitPath) {
 // Looking at it must not hold one of its connections afterwards.
 const look = (url, signal) => fetch(url, { headers: { connection: 'close' }, signal });
 
-/** Adds to a running simulator what tests ask of it over HTTP. */
+/** Adds to a running one what tests ask of it over HTTP. */
 export function reachable(pipit, host, port) {
   return Object.assign(pipit, {
     host,
@@ -120,9 +123,9 @@ export function reachable(pipit, host, port) {
   });
 }
 
-/** Waits until a simulator that was just started answers. */
+/** Waits until one that was just started answers. */
 export async function untilHealthy(pipit) {
-  for (let tries = 0; tries < 200; tries++) {
+  for (const end = Date.now() + 30_000; Date.now() < end; ) {
     if (pipit.child.exitCode !== null) break;
     try {
       if ((await look(`${pipit.url}/healthz`, AbortSignal.timeout(2000))).ok) return;
@@ -133,7 +136,7 @@ export async function untilHealthy(pipit) {
   }
   pipit.child.kill('SIGKILL');
   await pipit.stop();
-  throw new Error(`the simulator did not start:\n${pipit.console}`);
+  throw new Error(`it did not start:\n${pipit.console}`);
 }
 
 /** Starts the simulator behind libslirp on a free port of 127.0.0.1 (or on `port`), and waits until it answers. */
