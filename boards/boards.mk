@@ -21,6 +21,7 @@ PACKAGES_cost  := $(BOARD_TOOLS) qemu
 PACKAGES_run   := $(BOARD_TOOLS) qemu
 PACKAGES_debug := $(BOARD_TOOLS) qemu
 PACKAGES_flash := $(BOARD_TOOLS) flash
+PACKAGES_board-suite := $(BOARD_TOOLS) qemu clients test
 
 ELF           := $(B)/pipit.elf
 CHOICES       := $(addprefix boards/common/,cortex_m.c seed_pages.c no_seed.c)
@@ -79,4 +80,14 @@ lint:
 flash: $(ELF)
 	@OPENOCD="$(OPENOCD)" SEED_AT=$(SEED_AT) BOARD=$(BOARD) boards/flash.sh $(ELF)
 
-.PHONY: elf cost lint debug flash with-allocator
+## board-suite: (with BOARD=NAME) the tests of tests/boards against it in QEMU; BOARD_TESTS=FILE... some of them
+BOARD_TESTS ?= $(sort $(wildcard tests/boards/*.test.mjs))
+CHAT_CLI    ?= $(abspath build/clients/chat_cli)
+board-suite: $(ELF) board-peers
+	@$(RUN_ENVIRONMENT) CHAT_CLI=$(CHAT_CLI) BOARD_TESTS="$(BOARD_TESTS)" tests/run.sh boards
+
+# Whom the board talks to are programs of this machine.
+board-peers:
+	@$(MAKE) -s --no-print-directory BOARD= clients tests/system/node_modules/.pipit
+
+.PHONY: elf cost lint debug flash with-allocator board-suite board-peers

@@ -5,6 +5,8 @@
 #     FORWARD="8080:80 50051:50051"  ports of this machine that lead to the board's (8080:80)
 #     FRAMES=HERE:THERE              puts the UDP port HERE of this machine on the board's Ethernet too: a datagram from the
 #                                    port THERE is a frame, and every frame of the wire goes there
+#     OUTSIDE=HERE:THERE             with FRAMES: takes QEMU's user network off that Ethernet and puts it on the UDP port HERE
+#                                    in the same way; whoever has both carries frames between them, or does not
 #     MONITOR=PORT                   QEMU's monitor on a TCP port
 #     NOTE=none                      hands over no boot note: the board starts as if it had just been switched on
 #     ELF=FILE                       another program than the board's own
@@ -43,14 +45,24 @@ forwards() {
     done
 }
 
+# A network of frames in datagrams, named $1, at the ports $2.
+frames_of() {
+    printf 'socket,id=%s,udp=127.0.0.1:%s,localaddr=127.0.0.1:%s' "$1" "${2#*:}" "${2%:*}"
+}
+
 network_options() {
     local forwards
     forwards=$(forwards)
-    if [ -n "${FRAMES:-}" ]; then
-        command+=(-netdev "user,id=user$forwards" -netdev "socket,id=frames,udp=127.0.0.1:${FRAMES#*:},localaddr=127.0.0.1:${FRAMES%:*}")
-        command+=(-netdev hubport,id=hub1,hubid=1,netdev=user -netdev hubport,id=hub2,hubid=1,netdev=frames -netdev hubport,id=net,hubid=1)
-    else
+    if [ -z "${FRAMES:-}" ]; then
         command+=(-netdev "user,id=net$forwards")
+    else
+        command+=(-netdev "user,id=user$forwards" -netdev "$(frames_of frames "$FRAMES")" -netdev hubport,id=hub1,hubid=1,netdev=user)
+        if [ -z "${OUTSIDE:-}" ]; then
+            command+=(-netdev hubport,id=hub2,hubid=1,netdev=frames -netdev hubport,id=net,hubid=1)
+        else
+            command+=(-netdev "$(frames_of outside "$OUTSIDE")" -netdev hubport,id=hub2,hubid=1,netdev=outside)
+            command+=(-netdev hubport,id=hub3,hubid=2,netdev=frames -netdev hubport,id=net,hubid=2)
+        fi
     fi
     if [ -n "${NIC_DEVICE:-}" ]; then
         command+=(-device "$NIC_DEVICE,netdev=net")

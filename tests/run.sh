@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the suites $1...: gates, unit, corpora, system. What is built and where comes from tests/tests.mk through the
+# Runs the suites $1...: gates, unit, corpora, system, boards. What is built and where comes from tests/tests.mk through the
 # environment. Each suite adds a line "name passed failed" to build/results.tsv; one that finds nothing to run has failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -84,9 +84,9 @@ suite_gates() {
     done
 }
 
-# node's totals at the end of its TAP report: "# pass 12".
+# node's totals at the end of its TAP report $2: "# pass 12".
 node_total() {
-    sed -n "s/^# $1 \([0-9]*\)$/\1/p" "$log/system.tap" | tail -n 1 | grep . || echo 0
+    sed -n "s/^# $1 \([0-9]*\)$/\1/p" "$2" | tail -n 1 | grep . || echo 0
 }
 
 # What node understands depends on its version. A test that fails half way may keep its file alive until the timeout;
@@ -99,22 +99,33 @@ node_options() {
     done
 }
 
-# One file after the other. timeout makes a process group of its own: what a failed test leaves running ends with it.
-suite_system() {
-    local status group
-    [ -n "$SYSTEM_TESTS" ] || return
-    rm -f "$log/system.tap"
-    timeout "${SYSTEM_SECONDS:-1500}" node --test $(node_options) --test-reporter=spec --test-reporter-destination=stdout \
-        --test-reporter=tap --test-reporter-destination="$log/system.tap" $SYSTEM_TESTS </dev/null &
+# node_suite NAME SECONDS FILE...: one file after the other. timeout makes a process group of its own: what a failed test
+# leaves running ends with it.
+node_suite() {
+    local report=$log/$1.tap seconds=$2 status group
+    shift 2
+    [ $# -gt 0 ] || return
+    rm -f "$report"
+    timeout "$seconds" node --test $(node_options) --test-reporter=spec --test-reporter-destination=stdout \
+        --test-reporter=tap --test-reporter-destination="$report" "$@" </dev/null &
     group=$!
     wait $group
     status=$?
     kill -- -$group 2>/dev/null
     local ok not_ok
-    ok=$(node_total pass)
-    not_ok=$(($(node_total fail) + $(node_total cancelled)))
+    ok=$(node_total pass "$report")
+    not_ok=$(($(node_total fail "$report") + $(node_total cancelled "$report")))
     [ $status != 0 ] && [ "$not_ok" = 0 ] && not_ok=1
     count "$ok" "$not_ok"
+}
+
+suite_system() {
+    node_suite system "${SYSTEM_SECONDS:-1500}" $SYSTEM_TESTS
+}
+
+suite_boards() {
+    FILE_SECONDS=${FILE_SECONDS:-150}
+    node_suite boards "${BOARD_SECONDS:-900}" $BOARD_TESTS
 }
 
 run_suite() {

@@ -1,12 +1,21 @@
 # Everything that checks the rest. A unit test is a file tests/unit/test_NAME.c; it links the firmware, the fake machine,
 # and X_support.c when it, or a support of its own, includes "X_support.h". A fuzz target is a file
-# tests/fuzz/fuzz_NAME.c with its inputs in tests/fuzz/corpus/NAME/. A system test is a file tests/system/NAME.test.mjs.
-# A gate is a script in tests/gates/.
-PACKAGES_test   := clients test
-PACKAGES_suites := $(PACKAGES_test)
-PACKAGES_asan   := $(PACKAGES_test)
-PACKAGES_system := $(PACKAGES_test)
-PACKAGES_bench  := $(PACKAGES_test)
+# tests/fuzz/fuzz_NAME.c with its inputs in tests/fuzz/corpus/NAME/. A system test is a file tests/system/NAME.test.mjs,
+# and one of the boards a file tests/boards/NAME.test.mjs. A gate is a script in tests/gates/.
+BOARDS := $(patsubst boards/%/board.mk,%,$(wildcard boards/*/board.mk))
+
+# SKIP_BOARDS=1 keeps `make test` from emulating boards. Only the plain simulator's test does: with another variant of the
+# simulator they are the same.
+SKIP_BOARDS ?=
+SUITES      ?= gates unit corpora system $(if $(filter sim,$(VARIANT)),boards)
+WITH_BOARDS := $(if $(SKIP_BOARDS),,$(filter boards,$(SUITES)))
+
+PACKAGES_suites := clients test
+PACKAGES_boards := clients test arm riscv qemu
+PACKAGES_test   := $(if $(WITH_BOARDS),$(PACKAGES_boards),$(PACKAGES_suites))
+PACKAGES_asan   := $(PACKAGES_suites)
+PACKAGES_system := $(PACKAGES_suites)
+PACKAGES_bench  := $(PACKAGES_suites)
 PACKAGES_unit   := test
 PACKAGES_corpora := test
 PACKAGES_gates  := test
@@ -25,24 +34,31 @@ NODE_MODULES := $(SYSTEM_LOCK:package-lock.json=node_modules/.pipit)
 # The simulator whose pools the system tests fill.
 SMALL_PIPIT  := build/$(VARIANT:$(PROFILE)%=small%)/pipit
 PROFILES     := sim medium small
-BOARDS       := $(patsubst boards/%/board.mk,%,$(wildcard boards/*/board.mk))
 
 # What each suite needs built; tests/run.sh runs them and counts.
 NEEDS_gates   := gate-libraries board-programs $(B)/tests/bench/segment
 NEEDS_unit    := $(UNIT_TESTS)
 NEEDS_corpora := $(CORPUS_TESTS)
 NEEDS_system  := $(B)/pipit small-simulator $(CHAT_CLI) $(NODE_MODULES)
-SUITES        ?= gates unit corpora system
+NEEDS_boards  := $(CHAT_CLI) $(NODE_MODULES)
 RUN_SUITES     = B=$(B) PIPIT=$(abspath $(B)/pipit) PIPIT_SMALL=$(abspath $(SMALL_PIPIT)) CHAT_CLI=$(abspath $(CHAT_CLI)) UNIT_TESTS="$(UNIT_TESTS)" \
                  CORPUS_TESTS="$(CORPUS_TESTS)" SYSTEM_TESTS="$(SYSTEM_TESTS)" tests/run.sh
 
-## test: gates, unit tests, fuzz corpora and system tests
-test: $(foreach suite,$(SUITES),$(NEEDS_$(suite)))
-	@$(RUN_SUITES) $(SUITES)
+## test: gates, unit tests, fuzz corpora and system tests, and the boards in QEMU unless SKIP_BOARDS=1
+test: $(foreach suite,$(filter-out boards,$(SUITES)) $(WITH_BOARDS),$(NEEDS_$(suite)))
+	@$(RUN_SUITES) $(filter-out boards,$(SUITES)); echo $$? >$(B)/test-status
+	@$(if $(WITH_BOARDS),$(MAKE) --no-print-directory boards || echo 1 >$(B)/test-status,$(say_left_out))
+	@exit $$(cat $(B)/test-status)
+say_left_out = $(if $(filter boards,$(SUITES)),echo "== boards are left out: SKIP_BOARDS=$(SKIP_BOARDS)")
 
 ## unit: the unit tests alone; gates, corpora and system work likewise
 gates unit corpora system: $$(NEEDS_$$@)
 	@$(RUN_SUITES) $@
+
+## boards: each board's program in QEMU, one after the other; `make BOARD=NAME board-suite` has one alone
+boards: $(NEEDS_boards)
+	@status=0; for board in $(BOARDS); do \
+	    $(MAKE) --no-print-directory BOARD=$$board CHAT_CLI=$(abspath $(CHAT_CLI)) board-suite || status=1; done; exit $$status
 
 ## asan: unit tests, corpora and system tests under AddressSanitizer and UBSan
 asan:
@@ -122,5 +138,5 @@ bench: $(B)/pipit $(B)/tests/bench/segment $(CHAT_CLI) $(NODE_MODULES)
 	    case $$bench in *.mjs) runner=node;; *) runner=bash;; esac; \
 	    B=$(B) PIPIT=$(abspath $(B)/pipit) CHAT_CLI=$(abspath $(CHAT_CLI)) $$runner $$bench || exit 1; done
 
-.PHONY: cost test small-simulator gates unit corpora system asan fuzz fuzzers gate-libraries ram lint format bench
+.PHONY: cost test small-simulator gates unit corpora system boards asan fuzz fuzzers gate-libraries ram lint format bench
 .SECONDARY:
