@@ -62,10 +62,12 @@ test('a client that takes no reply is broken off, and costs nobody anything', as
 
 /// A full house ///
 
+const SLOTS = 5; // HTTP_CONNECTIONS of the smallest machine
+
 test('idle connections make room, the one idle for longest first', async () => {
   const pipit = await small();
   const peers = [];
-  for (let i = 0; i < 6; i++) {
+  for (let i = 0; i < SLOTS; i++) {
     peers.push(new Raw(pipit));
     assert.equal((await peers[i].write(get).reply()).status, 200);
     await sleep(20);
@@ -88,7 +90,7 @@ test('busy connections do not: 503 with Retry-After, and all is well when they h
   const pipit = await small();
   const whole = post('/login', '{"user":"","password":"x"}');
   for (let round = 0; round < 3; round++) {
-    const busy = Array.from({ length: 6 }, () => new Raw(pipit).write(whole.slice(0, -5)));
+    const busy = Array.from({ length: SLOTS }, () => new Raw(pipit).write(whole.slice(0, -5)));
     await sleep(100);
     const turned = new Raw(pipit).write(get);
     assertRefusal(await turned.reply(), 503);
@@ -110,7 +112,7 @@ test('in a full house the request that has been arriving for longest is cut off 
   const pipit = await small();
   const oldest = new Raw(pipit).write(post('/login', '{').replace('length: 1', 'length: 9'));
   await sleep(300);
-  const others = Array.from({ length: 5 }, () => new Raw(pipit).write(get.slice(0, -2)));
+  const others = Array.from({ length: SLOTS - 1 }, () => new Raw(pipit).write(get.slice(0, -2)));
   await sleep(1000);
   assertRefusal(await once(pipit, get), 503, 'too early');
   await sleep(1000);
@@ -129,8 +131,8 @@ test('a request that is whole overtakes those that are still arriving', async ()
   const pipit = await small();
   const text = post('/login', '{"user":"","password":"x"}');
   const slow = [];
-  for (let i = 0; i < 4; i++) {
-    slow.push(new Raw(pipit).write(text.slice(0, -5))); // two hold the exchanges, two wait for one
+  for (let i = 0; i < SLOTS - 2; i++) {
+    slow.push(new Raw(pipit).write(text.slice(0, -5))); // two hold the exchanges, the others wait for one
     await sleep(30);
   }
   const head = text.indexOf('{');
