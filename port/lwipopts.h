@@ -96,11 +96,11 @@
 #define TCP_SND_QUEUELEN        16
 #define MEMP_NUM_TCP_SEG        32
 #define MEMP_NUM_PBUF           32
-#define PBUF_POOL_SIZE          10
-#define PBUF_POOL_BUFSIZE       304 // a frame takes two; most are acknowledgements and lines of chat, and take one
-#define MEM_SIZE                5120
+#define PBUF_POOL_SIZE          6
+#define PBUF_POOL_BUFSIZE       592 // a whole frame: in two, each message would need an assembly of the hub's
+#define MEM_SIZE                4736
 #define NET_SEND_MAX            1024
-#define NET_HELD_PBUFS          4
+#define NET_HELD_PBUFS          2
 #define DEMUX_BUCKETS           16
 #define ETH_PAD_SIZE            2 // IP headers on word boundaries; the boards' Ethernet FIFOs want the same
 #elif defined(PIPIT_PROFILE_MEDIUM)
