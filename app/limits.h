@@ -19,7 +19,7 @@
 #define HUB_QUEUE          4        // buffers of lwIP's that one client may hold
 #define HUB_RESCUES        1        // buffers for what is on the way to clients that vanished
 #define HUB_RESCUE         1280     // bytes of one; whoever has more on the way is cut off
-#define HUB_ASSEMBLIES     1        // messages and control frames arriving in pieces at once
+#define HUB_ASSEMBLIES     2        // messages and control frames arriving in pieces at once
 #define HTTP_CONNECTIONS   5        // beside the chat clients
 #define HTTP_EXCHANGES     2        // requests being answered at once
 #define HTTP_KEEP          320 // bytes of a request's target and of those of its header fields that mean something here

@@ -8,7 +8,8 @@ import os
 import re
 import sys
 
-PORT = ["port/port.h", "port/net.h", "port/tls/tls.h", "port/span.h", "port/text.h", "port/log.h", "port/pool.h", "port/trail.h"]
+PORT = ["port/port.h", "port/net.h", "port/tls/tls.h", "port/span.h", "port/text.h", "port/log.h", "port/pool.h", "port/trail.h",
+        "port/scratch.h"]
 # What services may call of each other. The verify and the status service are reached through gRPC alone, so they are not
 # here; codes.h is a table that both the verify service and the gate keep one of.
 PUBLIC = ["services/users/users.h", "services/hub/hub.h", "services/verify/codes.h", "services/echo/echo.h",
