@@ -105,6 +105,11 @@ void client_acknowledged(struct client *c, uint64_t now);
 // Makes sure that nothing on the way to anybody is still read from event `id` or older ones.
 void hub_unpin(uint64_t id);
 
+// True when a message of `length` bytes would push something out of the ring that is still on its way to somebody who
+// keeps up, and no rescue is free for it: whoever wants to say it waits for a round trip, since the other one would be
+// cut off. A ring of a few kilobytes goes round in a burst of lines.
+bool hub_must_wait(size_t length, uint64_t now);
+
 // True when something is on the way to it, or should be.
 bool client_owes(const struct client *c);
 
@@ -120,7 +125,7 @@ bool client_can_answer(const struct client *c);
 
 size_t client_receive(struct client *c, const uint8_t *bytes, size_t length);
 void client_release_assembly(struct client *c);
-extern bool assembly_was_freed;
+extern bool waiting_may_go_on; // an assembly is free, or the ring has room again
 
 /// commands.c ///
 

@@ -28,10 +28,14 @@ void client_release_rescue(struct client *c)
     c->rescue = NULL;
 }
 
+static bool ring_is_awaited; // hub_must_wait() has said so
+
 void client_acknowledged(struct client *c, uint64_t now)
 {
     uint32_t acknowledged = net_acknowledged(c->conn);
     if (!reached(c->acknowledged, acknowledged)) {
+        waiting_may_go_on = waiting_may_go_on || ring_is_awaited;
+        ring_is_awaited = false;
         // A peer that takes single bytes is asleep: those are TCP's probes of its window (RFC 9293 section 3.8.6.1),
         // for which Linux finds room.
         if (acknowledged - c->acknowledged > 1)
@@ -62,6 +66,41 @@ static void note_sent(struct client *c)
         return; // a mark is under way already
     c->mark = c->next;
     c->mark_sent = net_sent(c->conn);
+}
+
+// Since it last took something. A host may hold back an acknowledgement for 200 ms, and whether somebody had nothing to
+// take is looked at once a second.
+#define KEEPS_UP_MS 1500
+
+static size_t under_way(const struct client *c)
+{
+    struct span pieces[2];
+    ring_memory(c->format, c->safe, c->next, pieces);
+    return pieces[0].length + pieces[1].length;
+}
+
+static bool keeps_up_behind(const struct client *c, uint64_t id, uint64_t now)
+{
+    return c->state != CLIENT_FREE && c->rescue == NULL && c->safe < c->next && c->safe < id &&
+           now - c->progress < KEEPS_UP_MS;
+}
+
+bool hub_must_wait(size_t length, uint64_t now)
+{
+    size_t said = length < HUB_MESSAGE ? length : HUB_MESSAGE;
+    const size_t lengths[RING_FORMATS] = {said + EVENT_SMALL_MAX, said + EVENT_SMALL_MAX};
+    if (ring_fits(lengths))
+        return false;
+    bool wait = false;
+    uint32_t rescues = hub_rescues.size - hub_rescues.used;
+    uint64_t kept = ring_oldest_beside(lengths);
+    for (uint32_t i = 0; i < hub_pool->fresh && kept > unpinned_below && !wait; i++) {
+        const struct client *c = pool_slot(hub_pool, i);
+        if (keeps_up_behind(c, kept, now))
+            wait = under_way(c) > HUB_RESCUE || rescues-- == 0;
+    }
+    ring_is_awaited = ring_is_awaited || wait;
+    return wait;
 }
 
 static void rescue_piece(struct client *c, struct span piece, uint8_t *to)
@@ -111,9 +150,9 @@ static bool take_rescue(struct client *c)
 static bool rescue(struct client *c)
 {
     struct span pieces[2];
-    ring_memory(c->format, c->safe, c->next, pieces);
-    if (c->rescue != NULL || pieces[0].length + pieces[1].length > HUB_RESCUE)
+    if (c->rescue != NULL || under_way(c) > HUB_RESCUE)
         return false;
+    ring_memory(c->format, c->safe, c->next, pieces);
     if (!take_rescue(c))
         return false;
     c->rescue->until = net_sent(c->conn);

@@ -339,7 +339,7 @@ static uint32_t tick(uint64_t now)
 
 static void wake_waiting(void)
 {
-    assembly_was_freed = false;
+    waiting_may_go_on = false;
     for (struct client *c = client_next(NULL); c != NULL; c = client_next(c))
         if (c->waiting)
             net_resume(c->conn);
@@ -355,7 +355,7 @@ static void deliver_all(void)
 
 static uint32_t hub_step(uint64_t now)
 {
-    if (assembly_was_freed)
+    if (waiting_may_go_on)
         wake_waiting();
     if (now >= next_tick)
         next_tick = now + tick(now);

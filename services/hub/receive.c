@@ -5,7 +5,7 @@
 #include <string.h>
 
 POOL(hub_assemblies, struct assembly, HUB_ASSEMBLIES);
-bool assembly_was_freed;
+bool waiting_may_go_on;
 
 _Static_assert(HUB_MESSAGE % SCRATCH_ALIGNMENT == 0 && HUB_MESSAGE + HUB_REPLY <= SCRATCH_BYTES,
                "a message and the answer to it do not fit the scratch memory");
@@ -26,7 +26,7 @@ void client_release_assembly(struct client *c)
         return;
     pool_give(&hub_assemblies, c->assembly);
     c->assembly = NULL;
-    assembly_was_freed = true;
+    waiting_may_go_on = true;
 }
 
 /// The rate limit: so many messages in 5 s, then a notice and a pause ///
@@ -165,7 +165,7 @@ static size_t receive_one(struct client *c, const uint8_t *bytes, size_t length,
     return p.consumed;
 }
 
-static bool ready_to_listen(struct client *c, uint64_t now)
+static bool ready_to_listen(struct client *c, size_t length, uint64_t now)
 {
     if (!may_talk(c, now)) {
         pause(c);
@@ -173,7 +173,7 @@ static bool ready_to_listen(struct client *c, uint64_t now)
     }
     c->paused = false;
     // A roster that is still due comes before the answer to anything that was said later.
-    c->waiting = !client_can_answer(c) || (c->due & DUE_ROSTER) != 0;
+    c->waiting = !client_can_answer(c) || (c->due & DUE_ROSTER) != 0 || hub_must_wait(length, now);
     return !c->waiting;
 }
 
@@ -182,7 +182,7 @@ static size_t receive(struct client *c, const uint8_t *bytes, size_t length, uin
     uint64_t now = port_now_ms();
     size_t consumed = 0;
     while (consumed < length && c->state == CLIENT_CHATTING) {
-        if (!ready_to_listen(c, now))
+        if (!ready_to_listen(c, length - consumed, now))
             return consumed;
         size_t n = receive_one(c, bytes + consumed, length - consumed, out);
         if (n == 0 && c->state == CLIENT_CHATTING)

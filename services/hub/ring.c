@@ -66,6 +66,16 @@ bool ring_fits(const size_t lengths[RING_FORMATS])
            place(RING_JSON, lengths[RING_JSON]) != UINT32_MAX;
 }
 
+uint64_t ring_oldest_beside(const size_t lengths[RING_FORMATS])
+{
+    uint64_t now = oldest;
+    while (!ring_fits(lengths))
+        oldest++;
+    uint64_t then = oldest;
+    oldest = now;
+    return then;
+}
+
 void ring_evict(void)
 {
     oldest++;

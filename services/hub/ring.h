@@ -23,6 +23,9 @@ uint64_t ring_newest(void);
 // True when frames of these lengths fit without losing an event.
 bool ring_fits(const size_t lengths[RING_FORMATS]);
 
+// The oldest event that would be left once frames of these lengths have got their place.
+uint64_t ring_oldest_beside(const size_t lengths[RING_FORMATS]);
+
 // Loses the oldest event. Its bytes may be overwritten by the next ring_append().
 void ring_evict(void);
 
