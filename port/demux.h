@@ -16,9 +16,9 @@ struct tcp_pcb;
 // Once, after lwip_init().
 void demux_start(void);
 
-// Every listening PCB, so that the PCBs it gives birth to are known. A PCB is born with the lowest priority, and whoever
-// accepts it raises that to TCP_PRIO_NORMAL: when there are no more PCBs, lwIP takes the oldest one of a lower priority
-// from its owner. So strangers who send SYNs and nothing else, from ever new addresses, keep nobody out.
+// Every listening PCB, so that the PCBs it gives birth to are known. A PCB is born with the lowest priority, and
+// whoever accepts it raises that to TCP_PRIO_NORMAL: when there are no more PCBs, lwIP takes the oldest one of a lower
+// priority from its owner. So strangers who send SYNs and nothing else, from ever new addresses, keep nobody out.
 void demux_listen(struct tcp_pcb *listener);
 
 // Every PCB that dialled, after tcp_connect().

@@ -97,6 +97,7 @@
 #define MEMP_NUM_TCP_SEG        32
 #define MEMP_NUM_PBUF           32
 #define PBUF_POOL_SIZE          6
+#define NET_SMALL_FRAME         128 // port/frame.h
 #define PBUF_POOL_BUFSIZE       592 // a whole frame: in two, each message would need an assembly of the hub's
 #define MEM_SIZE                4736
 #define NET_SEND_MAX            1024
@@ -115,6 +116,7 @@
 #define MEMP_NUM_TCP_SEG        512
 #define MEMP_NUM_PBUF           512
 #define PBUF_POOL_SIZE          64
+#define NET_SMALL_FRAME         0
 #define PBUF_POOL_BUFSIZE       1536
 #define MEM_SIZE                131072
 #define NET_SEND_MAX            4096
@@ -137,6 +139,7 @@
 #define MEMP_NUM_TCP_SEG               16384
 #define MEMP_NUM_PBUF                  16384
 #define PBUF_POOL_SIZE                 2048
+#define NET_SMALL_FRAME                0
 #define PBUF_POOL_BUFSIZE              1600
 #define MEM_USE_POOLS                  1
 #define MEMP_USE_CUSTOM_POOLS          1 // lwippools.h

@@ -6,6 +6,7 @@
 #include "port.h"
 
 #include "lwip/init.h"
+#include "lwip/mem.h"
 #include "lwip/netif.h"
 #include "lwip/sys.h"
 #include "netif/ethernet.h"
@@ -83,11 +84,29 @@ static void bound_loopback(void)
     net_loopback->mtu = 1500;
 }
 
+// lwIP 2.2.1 takes the block at the very end of its heap for a damaged one when it is to be trimmed (mem_trim(),
+// "invalid next ptr"; known upstream), which happens to every short frame that lies there. So nobody may ever have it.
+static void occupy_heap_end(void)
+{
+#if !MEM_USE_POOLS
+    enum { END = 32 }; // bytes: a block's header, and some
+    mem_size_t most = MEM_SIZE;
+    void *rest;
+    while ((rest = mem_malloc(most)) == NULL)
+        most--;
+    mem_free(rest);
+    rest = mem_malloc((mem_size_t)(most - END));
+    mem_malloc(END / 2);
+    mem_free(rest);
+#endif
+}
+
 int net_start(void)
 {
     if (!port_entropy(isn_secret, sizeof isn_secret))
         log_line(LOG_WARNING, "net", "there is no entropy: sequence numbers can be guessed");
     lwip_init();
+    occupy_heap_end();
     bound_loopback();
     net_connections_start();
     if (!net_setup_read())

@@ -1,4 +1,5 @@
 // The simulator's Ethernet interface: joins the backend to lwIP.
+#include "../port/frame.h"
 #include "../port/port.h"
 #include "backend.h"
 #include <string.h>
@@ -80,7 +81,7 @@ static void set_checksums(struct netif *netif, bool verified)
 static void deliver(struct netif *netif, const struct frame *frame)
 {
     size_t length = frame->length + ETH_PAD_SIZE;
-    struct pbuf *p = length <= UINT16_MAX ? pbuf_alloc(PBUF_RAW, (u16_t)length, PBUF_POOL) : NULL;
+    struct pbuf *p = frame_alloc(length);
     if (p == NULL) {
         backend_dropped++;
         return;

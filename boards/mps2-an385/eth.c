@@ -1,5 +1,6 @@
 // The LAN9118 (SMSC data sheet LAN9118, revision 1.5): FIFOs of words, with a status word for each frame received and
 // two command words in front of each piece that is sent.
+#include "../../port/frame.h"
 #include "../../port/port.h"
 #include "mps2_an385.h"
 
@@ -117,7 +118,7 @@ static void receive(struct netif *netif)
     uint32_t length = RX_STATUS_LENGTH(status);
     uint32_t words = (length + ETH_PAD_SIZE + 3) / 4;
     bool good = (status & RX_STATUS_ERROR) == 0 && length > CHECK && length - CHECK <= FRAME_MOST + 4;
-    struct pbuf *p = good ? pbuf_alloc(PBUF_RAW, (u16_t)(length - CHECK + ETH_PAD_SIZE), PBUF_POOL) : NULL;
+    struct pbuf *p = good ? frame_alloc(length - CHECK + ETH_PAD_SIZE) : NULL;
     if (p == NULL) {
         discard(words);
         return;

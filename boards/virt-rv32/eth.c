@@ -1,5 +1,6 @@
 // virtio-net behind virtio-mmio (virtio 1.1, sections 4.2 and 5.1): two split virtqueues. Received frames are copied
 // out of fixed buffers; frames to be sent are chains of descriptors that point at lwIP's buffers where they lie.
+#include "../../port/frame.h"
 #include "../../port/port.h"
 #include "virt.h"
 
@@ -142,7 +143,7 @@ static bool received(void)
 
 static void deliver(struct netif *netif, const uint8_t *frame, size_t length)
 {
-    struct pbuf *p = length > FRAME_MOST + 4 ? NULL : pbuf_alloc(PBUF_RAW, (u16_t)(length + ETH_PAD_SIZE), PBUF_POOL);
+    struct pbuf *p = length > FRAME_MOST + 4 ? NULL : frame_alloc(length + ETH_PAD_SIZE);
     if (p == NULL)
         return;
     pbuf_take_at(p, frame, (u16_t)length, ETH_PAD_SIZE);
@@ -220,8 +221,8 @@ static uint16_t chain_of(const struct pbuf *p, bool first)
     return chain((const uint8_t *)p->payload + pad, p->len - pad, next, last);
 }
 
-// A message to everybody is more frames in one turn than the queue takes, and a frame that is dropped costs its client a
-// second or more: so there is some waiting for the device here.
+// A message to everybody is more frames in one turn than the queue takes, and a frame that is dropped costs its client
+// a second or more: so there is some waiting for the device here.
 static bool room_for(unsigned descriptors)
 {
     for (uint32_t i = 0; i < WAIT; i++) {

@@ -7,6 +7,7 @@
 // FIFO added 270 instructions to a GET). The console gets "cost NAME INSTRUCTIONS" for each row of `steps` that has a
 // name.
 #include "../../boards/common/board.h"
+#include "../../port/frame.h"
 #include "../../port/net.h"
 #include "../../port/text.h"
 #include "cost_ticks.h"
@@ -443,7 +444,7 @@ bool port_netif_poll(struct netif *netif)
 {
     if (frame_length == 0)
         return false;
-    struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)frame_length, PBUF_POOL);
+    struct pbuf *p = frame_alloc(frame_length);
     if (p != NULL) {
         pbuf_take(p, frame, (u16_t)frame_length);
         if (netif->input(p, netif) != ERR_OK)
