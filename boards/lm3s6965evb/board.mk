@@ -5,7 +5,7 @@ CROSS        := arm-none-eabi-
 CPU          := -mcpu=cortex-m3 -mthumb
 COMMON       := cortex_m.c seed_pages.c
 OPTIMIZE     := -Oz -flto=2 -ffat-lto-objects
-FLASH_BUDGET := 163840
+FLASH_BUDGET := 204800
 QEMU         := qemu-system-arm -M lm3s6965evb
 NIC_MODEL    := stellaris
 OPENOCD      := board/ek-lm3s6965.cfg

@@ -2,6 +2,7 @@
 //
 // Both FIFOs hold a frame behind two bytes of length, so with ETH_PAD_SIZE 2 the words of a frame are the words of
 // lwIP's buffers, pad included.
+#include "../../port/frame.h"
 #include "../../port/port.h"
 #include "lm3s6965.h"
 
@@ -17,6 +18,7 @@
 #define FRAMES_A_POLL 8
 #define FRAME_MOST    1514    // bytes, without the check sequence
 #define HEADER        14      // bytes; the controller counts what is behind it
+#define FIFO_BYTES    2048    // of frames received
 #define CHECK         4       // bytes of the check sequence at a received frame's end
 #define TRANSMIT_WAIT 200000u // polls; a frame takes 1.2 ms at 10 Mbit/s
 #define LINK_LOOK_MS  250
@@ -63,12 +65,13 @@ static void receive(struct netif *netif)
     uint32_t first = MAC_DATA;
     uint32_t length = first & 0xffff;
     uint32_t words = (length + 3) / 4;
-    if (length < 2 + HEADER + CHECK || length > 2 + FRAME_MOST + 4 + CHECK) {
+    if (length < 2 + CHECK || length > FIFO_BYTES) {
         MAC_RCTL = RCTL_RESET; // out of step with the FIFO: start it anew
         MAC_RCTL = RCTL_ON | RCTL_MULTICAST;
         return;
     }
-    struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)(length - CHECK), PBUF_POOL);
+    bool good = length >= 2 + HEADER + CHECK && length <= 2 + FRAME_MOST + 4 + CHECK;
+    struct pbuf *p = good ? frame_alloc(length - CHECK) : NULL;
     if (p == NULL) {
         discard(words - 1);
         return;
