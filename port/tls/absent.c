@@ -1,6 +1,11 @@
 // For machines without room for TLS. tls_client() refuses in a sentence, so no session ever exists.
 #include "tls.h"
 
+const char *tls_missing(void)
+{
+    return "this device has no TLS: use a relay on your own network with mail.tls=none";
+}
+
 struct tls *tls_client(const struct tls_client *settings, const struct tls_transport *transport, void *owner,
                        struct tls_refusal *refusal)
 {
@@ -8,7 +13,7 @@ struct tls *tls_client(const struct tls_client *settings, const struct tls_trans
     (void)transport;
     (void)owner;
     refusal->starved = false;
-    text_string(&refusal->why, "this device has no TLS: use a relay on your own network with mail.tls=none");
+    text_string(&refusal->why, tls_missing());
     return NULL;
 }
 

@@ -179,6 +179,11 @@ static struct tls *begin(const struct tls_client *settings, struct span name, co
     return NULL;
 }
 
+const char *tls_missing(void)
+{
+    return NULL;
+}
+
 struct tls *tls_client(const struct tls_client *settings, const struct tls_transport *transport, void *owner,
                        struct tls_refusal *refusal)
 {

@@ -45,6 +45,9 @@ struct tls_refusal {
     bool starved;    // there was no room for it: it may go better when other sessions have ended
 };
 
+// Why no session can ever begin on this machine, as tls_explain() words it; NULL where one can.
+const char *tls_missing(void);
+
 // Begins a session; `transport` must stay as long as it lasts. Nothing is sent before the first tls_step(). NULL when
 // all TLS_SESSIONS are taken or the arena is exhausted (`starved`), the name is none, or the certificates to trust
 // cannot be had.

@@ -345,17 +345,21 @@ bool mail_test(struct span address)
 
 /// Service ///
 
-bool mail_trusts_nobody(const struct mail_settings *settings)
+const char *mail_cannot_encrypt(const struct mail_settings *settings)
 {
-    return settings->tls != SMTP_TLS_NONE && settings->verify != 0 && settings->ca[0] == '\0';
+    if (settings->tls == SMTP_TLS_NONE || tls_missing() != NULL)
+        return settings->tls == SMTP_TLS_NONE ? NULL : tls_missing();
+    if (settings->verify != 0 && settings->ca[0] == '\0')
+        return "no certificates to trust are named; set mail.ca, or mail.verify=0 (not safe)";
+    return NULL;
 }
 
 // At the start only: on the console one key is set after the other.
 static void warn_untrusting(void)
 {
-    if (mail_configured() && mail_trusts_nobody(&mail_settings))
-        log_line(LOG_WARNING, "mail",
-                 "no certificates to trust are named, so no mail can go out; set mail.ca, or mail.verify=0 (not safe)");
+    const char *why = mail_cannot_encrypt(&mail_settings);
+    if (mail_configured() && why != NULL)
+        log_line(LOG_WARNING, "mail", "%s: no mail can go out", why);
 }
 
 static void warn_unverified(void)

@@ -58,8 +58,9 @@ struct mail {
 
 /// mail.c, for sessions ///
 
-// True when the relay's certificate is to be checked against none at all, so that no TLS can ever be good.
-bool mail_trusts_nobody(const struct mail_settings *settings);
+// Why TLS with the relay can never be good, although it is asked for: this machine has none, or the relay's certificate
+// is to be checked against none at all. NULL when there is no such reason.
+const char *mail_cannot_encrypt(const struct mail_settings *settings);
 
 // A try is over, one way or the other: the letter has no session any more.
 void mail_accepted(struct mail *m);

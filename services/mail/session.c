@@ -465,6 +465,7 @@ static struct span name_in(char buffer[20])
 static void begin_smtp(struct session *s)
 {
     struct mail *m = s->letter;
+    const char *why = mail_cannot_encrypt(&s->copied);
     struct smtp_settings settings = {
         .host = name_in(s->name),
         .user = span_of(s->copied.user),
@@ -483,9 +484,8 @@ static void begin_smtp(struct session *s)
     smtp_begin(&s->smtp, &settings, &mail);
     if (settings.from.length == 0)
         fail(s, MAIL_SENDER, false, span_of("sender: mail.from is not set"));
-    else if (mail_trusts_nobody(&s->copied))
-        fail(s, MAIL_TLS, false,
-             span_of("tls: no certificates to trust are named; set mail.ca, or mail.verify=0 (not safe)"));
+    else if (why != NULL)
+        fail_tls(s, span_of(why), false);
 }
 
 static void dial(struct session *s)

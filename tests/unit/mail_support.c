@@ -227,6 +227,11 @@ bool tls_was_starved(const struct tls *t)
     return t->starved;
 }
 
+const char *tls_missing(void)
+{
+    return NULL;
+}
+
 const char *tls_agreed(const struct tls *t)
 {
     return t->state == TLS_OPEN ? "TLSv0 TEST-WITH-FLIPPED-BITS" : "";
