@@ -21,8 +21,8 @@ const rv32 = { pc: 32, sp: 2, loop: '01a0' };
 
 const table = {
   // tls, link (the emulated chip tells whether there is one), watchdog, where no memory is, below RAM, processor
-  'lm3s6965evb': { tls: false, link: false, watchdog: true, nowhere: 0x60000000, belowRam: 0x1ffffff0, processor: cortexM },
-  'mps2-an385': { tls: true, link: true, watchdog: true, nowhere: 0x60000000, belowRam: 0x1ffffff0, processor: cortexM },
+  'lm3s6965evb': { tls: false, link: false, watchdog: true, nowhere: 0xa0000000, belowRam: 0x1ffffff0, processor: cortexM },
+  'mps2-an385': { tls: true, link: true, watchdog: true, nowhere: 0xa0000000, belowRam: 0x1ffffff0, processor: cortexM },
   'virt-rv32': { tls: true, link: true, watchdog: false, nowhere: 0x60000000, belowRam: 0x803ffff0, processor: rv32 },
 };
 
@@ -134,6 +134,7 @@ export async function withBoard(options, use) {
   const board = await startBoard(options);
   try {
     return await use(board);
+  } catch (e) { console.error(board.console.slice(-3000)); console.error(JSON.stringify(await board.status().catch((x) => String(x)))); throw e;
   } finally {
     await board.stop();
   }

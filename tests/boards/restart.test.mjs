@@ -69,32 +69,32 @@ test('ten reboots in a row, with a client each', async () => {
 
 /// Faults ///
 
-// Halts the processor where the console has its turn, and bends a register.
+// Halts the processor where frames have their turn, and bends a register.
 const bend = (register, value) => async (board) => {
   const gdb = await board.gdb();
-  await gdb.runTo(symbol('shell_step'));
+  await gdb.runTo(symbol('port_netif_poll'));
   await gdb.setRegister(register, value);
   await gdb.detach();
 };
 
 const REGISTERS = /^ {2}\w+ [0-9a-f]{8} {2}\w+ [0-9a-f]{8}/m;
-const TRAIL = /^ {2}in the turn of: console\n(?: {2}\d+ ms \w[\w ]*: [\w ]+ \d+: \w+ -> \w+\n)+/m;
+const TRAIL = /^ {2}in the turn of: frames\n(?: {2}\d+ ms \w[\w ]*: [\w ]+ \d+: \w+ -> \w+\n)+/m;
 
 test('a jump to where nothing is: the fault, the registers, the trail, and a new start', async () => {
   const { status, shown } = await inTheMiddle({ gdb: true }, bend(processor.pc, facts.nowhere));
-  assert.match(shown, /^fault: .* in the turn of console$/m);
+  assert.match(shown, /^fault: .* in the turn of frames$/m);
   assert.match(shown, REGISTERS);
   assert.match(shown, new RegExp(`\\b(?:pc|mepc) ${facts.nowhere.toString(16)}\\b`), 'it names the place');
   assert.match(shown, TRAIL);
-  assert.match(status.started_after, /^fault: .* in the turn of console/);
+  assert.match(status.started_after, /^fault: .* in the turn of frames/);
 });
 
 test('a stack that has run out of RAM: the same', async () => {
   const { status, shown } = await inTheMiddle({ gdb: true }, bend(processor.sp, facts.belowRam));
-  assert.match(shown, /^fault: .* in the turn of console$/m);
+  assert.match(shown, /^fault: .* in the turn of frames$/m);
   assert.match(shown, REGISTERS);
   assert.match(shown, TRAIL);
-  assert.match(status.started_after, /^fault: .* in the turn of console/);
+  assert.match(status.started_after, /^fault: .* in the turn of frames/);
 });
 
 /// A loop that hangs ///
@@ -105,7 +105,7 @@ async function hang(board) {
   const place = symbol('board_reset');
   const at = (await gdb.read(place, 128)).indexOf(Buffer.from(processor.loop, 'hex'));
   assert.ok(at >= 0, 'board_reset() does not wait');
-  await gdb.runTo(symbol('shell_step'));
+  await gdb.runTo(symbol('port_netif_poll'));
   await gdb.setRegister(processor.pc, place + at);
   await gdb.detach();
 }
@@ -119,8 +119,8 @@ if (facts.watchdog)
       await board.shows(/started after: fault/, 15_000); // before anybody asks it
       t.diagnostic(`a new start ${Date.now() - hung} ms after the hang began`);
     });
-    assert.match(shown, /^fault: stuck: the watchdog was not fed in the turn of console$/m);
+    assert.match(shown, /^fault: stuck: the watchdog was not fed in the turn of frames$/m);
     assert.match(shown, REGISTERS);
     assert.match(shown, TRAIL);
-    assert.match(status.started_after, /^fault: stuck: the watchdog was not fed in the turn of console/);
+    assert.match(status.started_after, /^fault: stuck: the watchdog was not fed in the turn of frames/);
   });
