@@ -32,24 +32,32 @@ static text_check check_address, check_prefix, check_label, check_host, check_se
 // One row a key, in the order in which they are shown:
 //
 //     name      as it is written: OWNER.WHAT
-//     type      decides which of the next columns count
+//     type      an enum config_type; decides which of the next columns there are
 //     number, least, most, initial    CONFIG_NUMBER and CONFIG_BOOL
 //     number, choices, most, initial  CONFIG_CHOICE: the number is the index of its name
 //     text, size, first, check        CONFIG_TEXT and CONFIG_SECRET; `size` counts the NUL, `first` is the default
 //     help      what it does, as the rest of a sentence
 struct config_key {
     const char *name;
-    enum config_type type;
-    uint32_t *number;
-    uint32_t least;
-    uint32_t most;
-    uint32_t initial;
+    uint8_t type;
+    union {
+        uint16_t least;
+        uint16_t size;
+    };
+    union {
+        uint32_t *number;
+        char *text;
+    };
+    union {
+        uint32_t most;
+        const char *first;
+    };
+    union {
+        uint32_t initial;
+        text_check *check;
+    };
     const char *const *choices;
-    char *text;
-    size_t size;
-    const char *first;
-    text_check *check;
-    const char *help;
+    HELP(const char *help;)
 };
 
 #define FIELD_NUMBER(FIELD, LEAST, MOST, INITIAL)                                                                      \
@@ -69,132 +77,137 @@ static const char *const tls_modes[] = {"none", "starttls", "implicit"}; // enum
 static const struct config_key keys[] = {
     {.name = "chat.rate",
      FIELD_NUMBER(hub_settings.rate, 0, UNLIMITED_MOST, 10),
-     .help = "messages in 5 s a client, 0 for no limit"},
-    {.name = "chat.guests", FIELD_BOOL(gateway_settings.guests, 1), .help = "1 lets people chat without an account"},
-    {.name = "chat.echo", FIELD_BOOL(echo_settings.enabled, 0), .help = "1 opens /ws-echo, where it is linked"},
+     HELP(.help = "messages in 5 s a client, 0 for no limit")},
+    {.name = "chat.guests",
+     FIELD_BOOL(gateway_settings.guests, 1),
+     HELP(.help = "1 lets people chat without an account")},
+    {.name = "chat.echo", FIELD_BOOL(echo_settings.enabled, 0), HELP(.help = "1 opens /ws-echo, where it is linked")},
     {.name = "api.rate",
      FIELD_NUMBER(gateway_settings.api_rate, 0, UNLIMITED_MOST, 300),
-     .help = "API calls a minute and address, 0 for no limit"},
+     HELP(.help = "API calls a minute and address, 0 for no limit")},
     {.name = "http.header_timeout",
      FIELD_NUMBER(gateway_settings.header_timeout, 1, 3600, 10),
-     .help = "seconds for the head of a request"},
+     HELP(.help = "seconds for the head of a request")},
     {.name = "http.body_timeout",
      FIELD_NUMBER(gateway_settings.body_timeout, 1, 3600, 20),
-     .help = "seconds for the body of a request, and for taking the reply"},
+     HELP(.help = "seconds for the body of a request, and for taking the reply")},
     {.name = "http.idle_timeout",
      FIELD_NUMBER(gateway_settings.idle_timeout, 1, 86400, 60),
-     .help = "seconds that a connection may wait for its next request"},
+     HELP(.help = "seconds that a connection may wait for its next request")},
     {.name = "http.origins",
      FIELD_TEXT(gateway_settings.origins, "", NULL),
-     .help = "foreign origins that may call, separated by commas"},
+     HELP(.help = "foreign origins that may call, separated by commas")},
     {.name = "http.names",
      FIELD_TEXT(gateway_settings.names, "", NULL),
-     .help = "names beside our own that the Host field may have, separated by commas"},
+     HELP(.help = "names beside our own that the Host field may have, separated by commas")},
     {.name = "dev.echo_code",
      FIELD_BOOL(codes_settings.echo, 0),
-     .help = "1 shows verification codes in replies and on the console: for development only"},
+     HELP(.help = "1 shows verification codes in replies and on the console: for development only")},
     {.name = "net.per_address",
      FIELD_NUMBER(net_settings.per_address, 0, UNLIMITED_MOST, 32),
-     .help = "connections of one address, 0 for no limit"},
+     HELP(.help = "connections of one address, 0 for no limit")},
     {.name = "net.address",
      FIELD_TEXT(net_settings.address, "", check_prefix),
-     .help =
-         "our IPv4 address and the length of its prefix; empty or dhcp asks DHCP for one, and with nobody answering "
-         "takes one of 169.254.0.0/16; counts from the next start"},
+     HELP(.help = "our IPv4 address and the length of its prefix; empty or dhcp asks DHCP for one, and with nobody "
+                  "answering "
+                  "takes one of 169.254.0.0/16; counts from the next start")},
     {.name = "net.gateway",
      FIELD_TEXT(net_settings.gateway, "", check_address),
-     .help = "the router's IPv4 address, or empty for DHCP's; counts from the next start"},
+     HELP(.help = "the router's IPv4 address, or empty for DHCP's; counts from the next start")},
     {.name = "net.dns",
      FIELD_TEXT(net_settings.dns, "", check_address),
-     .help = "the name server's IPv4 address, or empty for DHCP's; counts from the next start"},
+     HELP(.help = "the name server's IPv4 address, or empty for DHCP's; counts from the next start")},
     {.name = "net.name",
      FIELD_TEXT(net_settings.name, "pipit", check_label),
-     .help = "our host name, for DHCP, for NAME.local and in Host; counts from the next start"},
+     HELP(.help = "our host name, for DHCP, for NAME.local and in Host; counts from the next start")},
     {.name = "net.mdns",
      FIELD_BOOL(net_settings.mdns, 1),
-     .help = "0 keeps NAME.local and the web server from mDNS; counts from the next start"},
+     HELP(.help = "0 keeps NAME.local and the web server from mDNS; counts from the next start")},
     {.name = "net.sntp",
      FIELD_TEXT(net_settings.sntp, "pool.ntp.org", check_server),
-     .help = "a time server's name or address, asked after those that DHCP names; empty asks nobody; counts from the "
-             "next start"},
+     HELP(.help =
+              "a time server's name or address, asked after those that DHCP names; empty asks nobody; counts from the "
+              "next start")},
     {.name = "verify.cooldown",
      FIELD_NUMBER(codes_settings.cooldown, 0, 86400, 60),
-     .help = "seconds before an email may ask for another code"},
+     HELP(.help = "seconds before an email may ask for another code")},
     {.name = "verify.ttl",
      FIELD_NUMBER(codes_settings.ttl, 1, 86400, 180),
-     .help = "seconds that a verification code is good for"},
+     HELP(.help = "seconds that a verification code is good for")},
     {.name = "verify.tries",
      FIELD_NUMBER(codes_settings.tries, 1, 1000, 5),
-     .help = "wrong tries after which a verification code is void"},
+     HELP(.help = "wrong tries after which a verification code is void")},
     {.name = "mail.budget",
      FIELD_NUMBER(verify_settings.budget, 0, UNLIMITED_MOST, 120),
-     .help = "verification codes an hour in all, 0 for no limit"},
+     HELP(.help = "verification codes an hour in all, 0 for no limit")},
     {.name = "mail.per_address",
      FIELD_NUMBER(gateway_settings.code_rate, 0, UNLIMITED_MOST, 20),
-     .help = "verification codes an hour for one caller's address, 0 for no limit"},
+     HELP(.help = "verification codes an hour for one caller's address, 0 for no limit")},
     {.name = "mail.host",
      FIELD_TEXT(mail_settings.host, "", check_host),
-     .help = "the mail relay's name or address; empty for none"},
+     HELP(.help = "the mail relay's name or address; empty for none")},
     {.name = "mail.port",
      FIELD_NUMBER(mail_settings.port, 0, 65535, 0),
-     .help = "its port; 0 for 25, 587 or 465, as mail.tls has it"},
+     HELP(.help = "its port; 0 for 25, 587 or 465, as mail.tls has it")},
     {.name = "mail.tls",
      FIELD_CHOICE(mail_settings.tls, tls_modes, SMTP_TLS_STARTTLS),
-     .help = "how the way to the relay is encrypted"},
+     HELP(.help = "how the way to the relay is encrypted")},
     {.name = "mail.user",
      FIELD_TEXT(mail_settings.user, "", NULL),
-     .help = "the user name at the relay; empty for none"},
-    {.name = "mail.password", FIELD_SECRET(mail_settings.password), .help = "the password at the relay"},
+     HELP(.help = "the user name at the relay; empty for none")},
+    {.name = "mail.password", FIELD_SECRET(mail_settings.password), HELP(.help = "the password at the relay")},
     {.name = "mail.from",
      FIELD_TEXT(mail_settings.from, "", check_email),
-     .help = "the sender's address; empty for mail.user, when that is one"},
+     HELP(.help = "the sender's address; empty for mail.user, when that is one")},
     {.name = "mail.subject",
      FIELD_TEXT(verify_settings.subject, "Your Pipit verification code", check_utf8),
-     .help = "the subject of a mail with a code"},
+     HELP(.help = "the subject of a mail with a code")},
     {.name = "mail.ca",
      FIELD_TEXT(mail_settings.ca, "", NULL),
-     .help = "the file with the certificates to trust (PEM), such as a distribution's bundle"},
+     HELP(.help = "the file with the certificates to trust (PEM), such as a distribution's bundle")},
     {.name = "mail.verify",
      FIELD_BOOL(mail_settings.verify, 1),
-     .help = "0 takes any certificate of the relay's: whoever is on the way can read the mails and the password"},
+     HELP(.help = "0 takes any certificate of the relay's: whoever is on the way can read the mails and the password")},
     {.name = "mail.insecure_auth",
      FIELD_BOOL(mail_settings.insecure_auth, 0),
-     .help = "1 shows the password to the relay over an unencrypted connection too"},
+     HELP(.help = "1 shows the password to the relay over an unencrypted connection too")},
     {.name = "mail.timeout",
      FIELD_NUMBER(mail_settings.timeout, 1, 600, 60),
-     .help = "seconds that the relay may take for one step"},
+     HELP(.help = "seconds that the relay may take for one step")},
     {.name = "verify.target",
      FIELD_TEXT(verify_client_settings.target, VERIFY_CLIENT_OWN, rpc_check_target),
-     .help = "where the gate finds the verify service, HOST:PORT"},
+     HELP(.help = "where the gate finds the verify service, HOST:PORT")},
     {.name = "status.target",
      FIELD_TEXT(status_client_settings.target, RPC_OWN_TARGET, rpc_check_target),
-     .help = "where the gate finds the status service, HOST:PORT"},
+     HELP(.help = "where the gate finds the status service, HOST:PORT")},
     {.name = "status.nodes",
      FIELD_TEXT(status_settings.nodes, "", status_check_nodes),
-     .help =
-         "chat nodes among which logins are spread, HOST:PORT or \"this\", separated by commas; empty for this one"},
+     HELP(.help = "chat nodes among which logins are spread, HOST:PORT or \"this\", separated by commas; empty for "
+                  "this one")},
     {.name = "status.ttl",
      FIELD_NUMBER(status_settings.ttl, 60, 31536000, 86400),
-     .help = "seconds that a login's token is good for"},
+     HELP(.help = "seconds that a login's token is good for")},
     {.name = "rpc.listen",
      FIELD_CHOICE(rpc_settings.listen_any, scopes, 0),
-     .help = "who may call the verify and the status service; any needs rpc.secret; counts from the next start"},
+     HELP(.help = "who may call the verify and the status service; any needs rpc.secret; counts from the next start")},
     {.name = "rpc.secret",
      FIELD_SECRET(rpc_settings.secret),
-     .help = "what callers must show with rpc.listen=any, and what the gate shows"},
+     HELP(.help = "what callers must show with rpc.listen=any, and what the gate shows")},
     {.name = "rpc.timeout",
      FIELD_NUMBER(rpc_settings.timeout, 1, 600, 15),
-     .help = "seconds that the gate waits for the verify and the status service"},
+     HELP(.help = "seconds that the gate waits for the verify and the status service")},
     {.name = "rpc.interop",
      FIELD_BOOL(interop_settings.enabled, 0),
-     .help = "1 serves grpc.testing.TestService too, where it is linked"},
-    {.name = "ws.ping", FIELD_NUMBER(hub_settings.ping, 1, 3600, 25), .help = "seconds between pings to a chat client"},
+     HELP(.help = "1 serves grpc.testing.TestService too, where it is linked")},
+    {.name = "ws.ping",
+     FIELD_NUMBER(hub_settings.ping, 1, 3600, 25),
+     HELP(.help = "seconds between pings to a chat client")},
     {.name = "ws.stall",
      FIELD_NUMBER(hub_settings.stall, 1, 3600, 30),
-     .help = "seconds that a chat client may accept nothing before it is closed"},
+     HELP(.help = "seconds that a chat client may accept nothing before it is closed")},
     {.name = "log.level",
      FIELD_CHOICE(log_threshold, levels, LOG_INFO),
-     .help = "the least important lines that are logged"},
+     HELP(.help = "the least important lines that are logged")},
 };
 
 #define KEY_COUNT    (sizeof keys / sizeof keys[0])
@@ -405,8 +418,8 @@ static bool set_text(const struct config_key *key, struct span value, struct tex
 {
     const char *wrong = NULL;
     if (value.length >= key->size || has_control_bytes(value)) {
-        text_format(why, "%s must be a text of at most %zu bytes without control characters.", key->name,
-                    key->size - 1);
+        text_format(why, "%s must be a text of at most %u bytes without control characters.", key->name,
+                    key->size - 1u);
         return false;
     }
     if (key->check != NULL)
@@ -432,7 +445,7 @@ static bool set_secret(const struct config_key *key, struct span value, struct t
 
 static bool set_value(const struct config_key *key, struct span value, struct text *why)
 {
-    switch (key->type) {
+    switch ((enum config_type)key->type) {
     case CONFIG_NUMBER:
         return set_number(key, value, why);
     case CONFIG_BOOL:
@@ -473,7 +486,7 @@ bool config_was_set(struct span name)
 
 static void set_default(const struct config_key *key)
 {
-    switch (key->type) {
+    switch ((enum config_type)key->type) {
     case CONFIG_NUMBER:
     case CONFIG_BOOL:
     case CONFIG_CHOICE:
@@ -489,7 +502,8 @@ static void set_default(const struct config_key *key)
 
 static bool has_default(const struct config_key *key)
 {
-    return key->text != NULL ? strcmp(key->text, key->first) == 0 : *key->number == key->initial;
+    bool is_text = key->type == CONFIG_TEXT || key->type == CONFIG_SECRET;
+    return is_text ? strcmp(key->text, key->first) == 0 : *key->number == key->initial;
 }
 
 bool config_is_default(struct span name)
@@ -551,7 +565,7 @@ bool config_show(size_t index, struct text *out)
         return false;
     const struct config_key *key = &keys[index];
     text_format(out, "%s = ", key->name);
-    switch (key->type) {
+    switch ((enum config_type)key->type) {
     case CONFIG_NUMBER:
     case CONFIG_BOOL:
         text_format(out, "%u", (unsigned)*key->number);
@@ -575,7 +589,7 @@ bool config_help(size_t index, struct text *out)
         return false;
     const struct config_key *key = &keys[index];
     text_format(out, "%s (", key->name);
-    switch (key->type) {
+    switch ((enum config_type)key->type) {
     case CONFIG_NUMBER:
         text_format(out, "%u to %u, default %u", (unsigned)key->least, (unsigned)key->most, (unsigned)key->initial);
         break;
@@ -593,6 +607,7 @@ bool config_help(size_t index, struct text *out)
         text_string(out, "secret text");
         break;
     }
-    text_format(out, "): %s", key->help);
+    text_string(out, "): ");
+    HELP(text_string(out, key->help);)
     return true;
 }

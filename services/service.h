@@ -4,17 +4,18 @@
 #ifndef PIPIT_SERVICE_H
 #define PIPIT_SERVICE_H
 
+#include "../app/limits.h"
 #include <stddef.h>
 #include <stdint.h>
 
-// A value that GET /metrics shows (Prometheus text format 0.0.4). A service lists its own in a table.
+// A value that GET /metrics shows (Prometheus text format 0.0.4). A service lists its own in a table. A counter's name
+// ends in "_total", and no gauge's does.
 struct metric {
     const char *name;       // "pipit_hub_messages_total"
     const char *labels;     // "kind=\"ws\"", or NULL; rows of one name stand together
-    const char *type;       // "counter" or "gauge"
-    const char *help;       // a sentence
     const uint32_t *value;  // where it is counted, or NULL when
     uint32_t (*read)(void); // this function tells it
+    HELP(const char *help;) // a sentence
 };
 
 struct service {

@@ -74,15 +74,23 @@ static bool shown_before(uint32_t number)
     return false;
 }
 
-static void family_head(struct text *out, const char *name, const char *type, const char *help)
+static bool is_counter(const char *name)
 {
-    text_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    static const char ending[] = "_total";
+    size_t length = strlen(name);
+    return length >= sizeof ending && strcmp(name + length - (sizeof ending - 1), ending) == 0;
+}
+
+static void family_head(struct text *out, const struct metric *m)
+{
+    HELP(text_format(out, "# HELP %s %s\n", m->name, m->help);)
+    text_format(out, "# TYPE %s %s\n", m->name, is_counter(m->name) ? "counter" : "gauge");
 }
 
 static void metric_line(struct text *out, const struct metric *m, bool first)
 {
     if (first)
-        family_head(out, m->name, m->type, m->help);
+        family_head(out, m);
     uint32_t value = m->value != NULL ? *m->value : m->read();
     if (m->labels != NULL)
         text_format(out, "%s{%s} %u\n", m->name, m->labels, value);
@@ -116,26 +124,27 @@ static bool services_row(struct http_cursor *cursor, struct text *out)
 
 static bool longest_row(struct http_cursor *cursor, struct text *out)
 {
-    static const char name[] = "pipit_service_longest_step_us";
+    static const struct metric family = {.name = "pipit_service_longest_step_us",
+                                         HELP(.help = "The longest step of a service so far, in microseconds.")};
     size_t i = cursor->row++;
     if (i >= service_count)
         return false;
     if (i == 0)
-        family_head(out, name, "gauge", "The longest step of a service so far, in microseconds.");
-    text_format(out, "%s{service=\"%s\"} %u\n", name, services[i]->name, service_longest_us[i]);
+        family_head(out, &family);
+    text_format(out, "%s{service=\"%s\"} %u\n", family.name, services[i]->name, service_longest_us[i]);
     return true;
 }
 
 static const struct {
-    const char *name;
-    const char *type;
-    const char *help;
+    struct metric family;
     size_t offset; // in struct pool
 } pool_families[] = {
-    {"pipit_pool_used", "gauge", "Slots of a pool in use.", offsetof(struct pool, used)},
-    {"pipit_pool_high_water", "gauge", "Most slots of a pool ever in use at once.", offsetof(struct pool, high_water)},
-    {"pipit_pool_size", "gauge", "Slots of a pool.", offsetof(struct pool, size)},
-    {"pipit_pool_refused_total", "counter", "Times that a pool had no free slot.", offsetof(struct pool, refused)},
+    {{.name = "pipit_pool_used", HELP(.help = "Slots of a pool in use.")}, offsetof(struct pool, used)},
+    {{.name = "pipit_pool_high_water", HELP(.help = "Most slots of a pool ever in use at once.")},
+     offsetof(struct pool, high_water)},
+    {{.name = "pipit_pool_size", HELP(.help = "Slots of a pool.")}, offsetof(struct pool, size)},
+    {{.name = "pipit_pool_refused_total", HELP(.help = "Times that a pool had no free slot.")},
+     offsetof(struct pool, refused)},
 };
 
 static bool pools_row(struct http_cursor *cursor, struct text *out)
@@ -149,11 +158,11 @@ static bool pools_row(struct http_cursor *cursor, struct text *out)
     if (p == NULL || cursor->group >= sizeof pool_families / sizeof pool_families[0])
         return false;
     uint32_t value = 0;
-    const char *name = pool_families[cursor->group].name;
+    const struct metric *family = &pool_families[cursor->group].family;
     memcpy(&value, (const char *)p + pool_families[cursor->group].offset, sizeof value);
     if (cursor->row == 0)
-        family_head(out, name, pool_families[cursor->group].type, pool_families[cursor->group].help);
-    text_format(out, "%s{pool=\"%s\"} %u\n", name, p->name, value);
+        family_head(out, family);
+    text_format(out, "%s{pool=\"%s\"} %u\n", family->name, p->name, value);
     cursor->row++;
     return true;
 }

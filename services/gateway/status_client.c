@@ -161,10 +161,10 @@ static int status_client_start(void)
 }
 
 static const struct metric metrics[] = {
-    {"pipit_status_calls_total", NULL, "counter", "Calls of the gate to the status service.", &client.calls, NULL},
-    {"pipit_status_calls_failed_total", NULL, "counter", "Those answered with an error.", &client.failed, NULL},
-    {"pipit_status_calls_refused_total", NULL, "counter", "Calls not made because too many were under way.",
-     &client.refused, NULL},
+    {"pipit_status_calls_total", NULL, &client.calls, NULL, HELP("Calls of the gate to the status service.")},
+    {"pipit_status_calls_failed_total", NULL, &client.failed, NULL, HELP("Those answered with an error.")},
+    {"pipit_status_calls_refused_total", NULL, &client.refused, NULL,
+     HELP("Calls not made because too many were under way.")},
 };
 
 const struct service status_client_service = {

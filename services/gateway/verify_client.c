@@ -125,10 +125,10 @@ static int verify_client_start(void)
 }
 
 static const struct metric metrics[] = {
-    {"pipit_verify_calls_total", NULL, "counter", "Calls of the gate to the verify service.", &client.calls, NULL},
-    {"pipit_verify_calls_failed_total", NULL, "counter", "Those that brought no code.", &client.failed, NULL},
-    {"pipit_verify_calls_refused_total", NULL, "counter", "Calls not made because too many were under way.",
-     &client.refused, NULL},
+    {"pipit_verify_calls_total", NULL, &client.calls, NULL, HELP("Calls of the gate to the verify service.")},
+    {"pipit_verify_calls_failed_total", NULL, &client.failed, NULL, HELP("Those that brought no code.")},
+    {"pipit_verify_calls_refused_total", NULL, &client.refused, NULL,
+     HELP("Calls not made because too many were under way.")},
 };
 
 const struct service verify_client_service = {

@@ -377,18 +377,17 @@ static void hub_stop(void)
 }
 
 static const struct metric metrics[] = {
-    {"pipit_chat_clients", NULL, "gauge", "Chat clients connected.", NULL, hub_clients},
-    {"pipit_chat_joined_total", NULL, "counter", "Clients that ever joined.", &hub_counters.joined, NULL},
-    {"pipit_chat_events_total", NULL, "counter", "Events put into the history.", &hub_counters.messages, NULL},
-    {"pipit_chat_deliveries_total", NULL, "counter", "Events sent to clients.", &hub_counters.deliveries, NULL},
-    {"pipit_chat_skips_total", NULL, "counter", "Times a client fell out of the history.", &hub_counters.skips, NULL},
-    {"pipit_chat_skipped_total", NULL, "counter", "Events that clients missed so.", &hub_counters.skipped, NULL},
-    {"pipit_chat_culled_total", NULL, "counter", "Clients closed because they took nothing.", &hub_counters.culled,
-     NULL},
-    {"pipit_chat_replaced_total", NULL, "counter", "Clients closed by a second login.", &hub_counters.replaced, NULL},
-    {"pipit_chat_paused_total", NULL, "counter", "Pauses for talking too much.", &hub_counters.limited, NULL},
-    {"pipit_chat_protocol_errors_total", NULL, "counter", "Clients that broke RFC 6455.", &hub_counters.protocol_errors,
-     NULL},
+    {"pipit_chat_clients", NULL, NULL, hub_clients, HELP("Chat clients connected.")},
+    {"pipit_chat_joined_total", NULL, &hub_counters.joined, NULL, HELP("Clients that ever joined.")},
+    {"pipit_chat_events_total", NULL, &hub_counters.messages, NULL, HELP("Events put into the history.")},
+    {"pipit_chat_deliveries_total", NULL, &hub_counters.deliveries, NULL, HELP("Events sent to clients.")},
+    {"pipit_chat_skips_total", NULL, &hub_counters.skips, NULL, HELP("Times a client fell out of the history.")},
+    {"pipit_chat_skipped_total", NULL, &hub_counters.skipped, NULL, HELP("Events that clients missed so.")},
+    {"pipit_chat_culled_total", NULL, &hub_counters.culled, NULL, HELP("Clients closed because they took nothing.")},
+    {"pipit_chat_replaced_total", NULL, &hub_counters.replaced, NULL, HELP("Clients closed by a second login.")},
+    {"pipit_chat_paused_total", NULL, &hub_counters.limited, NULL, HELP("Pauses for talking too much.")},
+    {"pipit_chat_protocol_errors_total", NULL, &hub_counters.protocol_errors, NULL,
+     HELP("Clients that broke RFC 6455.")},
 };
 
 const struct service hub_service = {

@@ -424,20 +424,20 @@ static void mail_stop(void)
 #define FAILED_HELP "Mails that could not be handed over, by the step that failed."
 
 static const struct metric metrics[] = {
-    {"pipit_mail_sent_total", NULL, "counter", "Mails that the relay has taken.", &counters.sent, NULL},
-    {FAILED, "step=\"dns\"", "counter", FAILED_HELP, &counters.failed[MAIL_DNS], NULL},
-    {FAILED, "step=\"connect\"", "counter", FAILED_HELP, &counters.failed[MAIL_CONNECT], NULL},
-    {FAILED, "step=\"tls\"", "counter", FAILED_HELP, &counters.failed[MAIL_TLS], NULL},
-    {FAILED, "step=\"auth\"", "counter", FAILED_HELP, &counters.failed[MAIL_AUTH], NULL},
-    {FAILED, "step=\"sender\"", "counter", FAILED_HELP, &counters.failed[MAIL_SENDER], NULL},
-    {FAILED, "step=\"recipient\"", "counter", FAILED_HELP, &counters.failed[MAIL_RECIPIENT], NULL},
-    {FAILED, "step=\"data\"", "counter", FAILED_HELP, &counters.failed[MAIL_DATA], NULL},
-    {FAILED, "step=\"timeout\"", "counter", FAILED_HELP, &counters.failed[MAIL_TIMEOUT], NULL},
-    {"pipit_mail_retries_total", NULL, "counter", "Further tries of mails that had failed for now.", &counters.retries,
-     NULL},
-    {"pipit_mail_queued", NULL, "gauge", "Mails waiting for the relay or on their way to it.", NULL, mail_queued},
-    {"pipit_tls_arena_bytes", "kind=\"used\"", "gauge", "Memory of TLS.", NULL, tls_arena_used},
-    {"pipit_tls_arena_bytes", "kind=\"high_water\"", "gauge", "Memory of TLS.", NULL, tls_arena_high_water},
+    {"pipit_mail_sent_total", NULL, &counters.sent, NULL, HELP("Mails that the relay has taken.")},
+    {FAILED, "step=\"dns\"", &counters.failed[MAIL_DNS], NULL, HELP(FAILED_HELP)},
+    {FAILED, "step=\"connect\"", &counters.failed[MAIL_CONNECT], NULL, HELP(FAILED_HELP)},
+    {FAILED, "step=\"tls\"", &counters.failed[MAIL_TLS], NULL, HELP(FAILED_HELP)},
+    {FAILED, "step=\"auth\"", &counters.failed[MAIL_AUTH], NULL, HELP(FAILED_HELP)},
+    {FAILED, "step=\"sender\"", &counters.failed[MAIL_SENDER], NULL, HELP(FAILED_HELP)},
+    {FAILED, "step=\"recipient\"", &counters.failed[MAIL_RECIPIENT], NULL, HELP(FAILED_HELP)},
+    {FAILED, "step=\"data\"", &counters.failed[MAIL_DATA], NULL, HELP(FAILED_HELP)},
+    {FAILED, "step=\"timeout\"", &counters.failed[MAIL_TIMEOUT], NULL, HELP(FAILED_HELP)},
+    {"pipit_mail_retries_total", NULL, &counters.retries, NULL,
+     HELP("Further tries of mails that had failed for now.")},
+    {"pipit_mail_queued", NULL, NULL, mail_queued, HELP("Mails waiting for the relay or on their way to it.")},
+    {"pipit_tls_arena_bytes", "kind=\"used\"", NULL, tls_arena_used, HELP("Memory of TLS.")},
+    {"pipit_tls_arena_bytes", "kind=\"high_water\"", NULL, tls_arena_high_water, HELP("Memory of TLS.")},
 };
 
 const struct service mail_service = {

@@ -393,22 +393,22 @@ static uint32_t failed_otherwise(void)
 #define COUNTS(at)  &channel_counters.at, NULL
 
 static const struct metric metrics[] = {
-    // name, labels, type, help, value, read
-    {"pipit_rpc_client_calls_total", NULL, "counter", "Calls of ours to gRPC services.", COUNTS(calls)},
-    {FAILED, "status=\"DEADLINE_EXCEEDED\"", "counter", FAILED_HELP, COUNTS(failed[GRPC_DEADLINE_EXCEEDED])},
-    {FAILED, "status=\"UNIMPLEMENTED\"", "counter", FAILED_HELP, COUNTS(failed[GRPC_UNIMPLEMENTED])},
-    {FAILED, "status=\"INTERNAL\"", "counter", FAILED_HELP, COUNTS(failed[GRPC_INTERNAL])},
-    {FAILED, "status=\"UNAVAILABLE\"", "counter", FAILED_HELP, COUNTS(failed[GRPC_UNAVAILABLE])},
-    {FAILED, "status=\"UNAUTHENTICATED\"", "counter", FAILED_HELP, COUNTS(failed[GRPC_UNAUTHENTICATED])},
-    {FAILED, "status=\"other\"", "counter", FAILED_HELP, NULL, failed_otherwise},
-    {"pipit_rpc_client_refused_total", NULL, "counter", "Calls not made because no slot was free.", COUNTS(refused)},
-    {"pipit_rpc_client_repeated_total", NULL, "counter", "Calls that a peer refused and that were made once more.",
-     COUNTS(again)},
-    {"pipit_rpc_client_dials_total", NULL, "counter", "Connections dialled for calls.", COUNTS(dials)},
-    {"pipit_rpc_client_reconnects_total", NULL, "counter", "Those of them to a peer that was connected before.",
-     COUNTS(reconnects)},
-    {"pipit_rpc_client_channels", NULL, "gauge", "Channels that are connected.", NULL, rpc_channels},
-    {"pipit_rpc_client_requests", NULL, "gauge", "Calls of ours under way.", NULL, rpc_requests},
+    // name, labels, value, read, help
+    {"pipit_rpc_client_calls_total", NULL, COUNTS(calls), HELP("Calls of ours to gRPC services.")},
+    {FAILED, "status=\"DEADLINE_EXCEEDED\"", COUNTS(failed[GRPC_DEADLINE_EXCEEDED]), HELP(FAILED_HELP)},
+    {FAILED, "status=\"UNIMPLEMENTED\"", COUNTS(failed[GRPC_UNIMPLEMENTED]), HELP(FAILED_HELP)},
+    {FAILED, "status=\"INTERNAL\"", COUNTS(failed[GRPC_INTERNAL]), HELP(FAILED_HELP)},
+    {FAILED, "status=\"UNAVAILABLE\"", COUNTS(failed[GRPC_UNAVAILABLE]), HELP(FAILED_HELP)},
+    {FAILED, "status=\"UNAUTHENTICATED\"", COUNTS(failed[GRPC_UNAUTHENTICATED]), HELP(FAILED_HELP)},
+    {FAILED, "status=\"other\"", NULL, failed_otherwise, HELP(FAILED_HELP)},
+    {"pipit_rpc_client_refused_total", NULL, COUNTS(refused), HELP("Calls not made because no slot was free.")},
+    {"pipit_rpc_client_repeated_total", NULL, COUNTS(again),
+     HELP("Calls that a peer refused and that were made once more.")},
+    {"pipit_rpc_client_dials_total", NULL, COUNTS(dials), HELP("Connections dialled for calls.")},
+    {"pipit_rpc_client_reconnects_total", NULL, COUNTS(reconnects),
+     HELP("Those of them to a peer that was connected before.")},
+    {"pipit_rpc_client_channels", NULL, NULL, rpc_channels, HELP("Channels that are connected.")},
+    {"pipit_rpc_client_requests", NULL, NULL, rpc_requests, HELP("Calls of ours under way.")},
 };
 
 const struct service rpc_channel_service = {

@@ -595,13 +595,13 @@ static void server_stop(void)
 #define STATUS(n)  COUNTS(replies[GRPC_##n])
 #define ROW(n)                                                                                                         \
     {                                                                                                                  \
-        REPLIES, "status=\"" #n "\"", "counter", BY_STATUS, STATUS(n)                                                  \
+        REPLIES, "status=\"" #n "\"", STATUS(n), HELP(BY_STATUS)                                                       \
     }
 
 static const struct metric metrics[] = {
-    // name, labels, type, help, value, read
-    {"pipit_connections", "kind=\"grpc\"", "gauge", CONNECTED, NULL, rpc_server_connections},
-    {"pipit_rpc_calls_total", NULL, "counter", "Calls of a method that there is.", COUNTS(calls)},
+    // name, labels, value, read, help
+    {"pipit_connections", "kind=\"grpc\"", NULL, rpc_server_connections, HELP(CONNECTED)},
+    {"pipit_rpc_calls_total", NULL, COUNTS(calls), HELP("Calls of a method that there is.")},
     ROW(OK),
     ROW(CANCELLED),
     ROW(UNKNOWN),
@@ -619,12 +619,11 @@ static const struct metric metrics[] = {
     ROW(UNAVAILABLE),
     ROW(DATA_LOSS),
     ROW(UNAUTHENTICATED),
-    {"pipit_rpc_refused_total", NULL, "counter", "Requests that were no gRPC, answered in plain HTTP.",
-     COUNTS(refused)},
-    {"pipit_rpc_cancelled_total", NULL, "counter", "Calls that ended before their answer did.", COUNTS(cancelled)},
-    {"pipit_rpc_no_slot_total", NULL, "counter", "Calls refused because too many were under way.", COUNTS(no_slot)},
-    {"pipit_rpc_evicted_total", NULL, "counter", "Idle connections closed for a newcomer.", COUNTS(evicted)},
-    {"pipit_rpc_turned_away_total", NULL, "counter", "Newcomers without a free connection.", COUNTS(turned_away)},
+    {"pipit_rpc_refused_total", NULL, COUNTS(refused), HELP("Requests that were no gRPC, answered in plain HTTP.")},
+    {"pipit_rpc_cancelled_total", NULL, COUNTS(cancelled), HELP("Calls that ended before their answer did.")},
+    {"pipit_rpc_no_slot_total", NULL, COUNTS(no_slot), HELP("Calls refused because too many were under way.")},
+    {"pipit_rpc_evicted_total", NULL, COUNTS(evicted), HELP("Idle connections closed for a newcomer.")},
+    {"pipit_rpc_turned_away_total", NULL, COUNTS(turned_away), HELP("Newcomers without a free connection.")},
 };
 
 const struct service rpc_server_service = {

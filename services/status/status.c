@@ -373,17 +373,17 @@ static uint32_t status_step(uint64_t now_ms)
 #define NODES "Chat nodes that users are sent to (alive), and those that do not answer (lost)."
 
 static const struct metric metrics[] = {
-    {"pipit_tokens", NULL, "gauge", "Login tokens that are kept.", NULL, status_tokens},
-    {"pipit_tokens_made_total", NULL, "counter", "Login tokens made.", &counters.made, NULL},
-    {"pipit_tokens_refused_total", NULL, "counter", "Tokens shown that are not, or no longer, good.", &counters.refused,
-     NULL},
-    {"pipit_tokens_dropped_total", NULL, "counter", "Tokens dropped before their time because the table was full.",
-     &counters.dropped, NULL},
-    {"pipit_tokens_expired_total", NULL, "counter", "Tokens that reached their end.", &counters.expired, NULL},
-    {"pipit_nodes", "state=\"alive\"", "gauge", NODES, NULL, nodes_alive},
-    {"pipit_nodes", "state=\"lost\"", "gauge", NODES, NULL, nodes_lost},
-    {"pipit_node_probes_failed_total", NULL, "counter", "Probes of a chat node that it did not answer as it should.",
-     &nodes_probes_failed, NULL},
+    {"pipit_tokens", NULL, NULL, status_tokens, HELP("Login tokens that are kept.")},
+    {"pipit_tokens_made_total", NULL, &counters.made, NULL, HELP("Login tokens made.")},
+    {"pipit_tokens_refused_total", NULL, &counters.refused, NULL,
+     HELP("Tokens shown that are not, or no longer, good.")},
+    {"pipit_tokens_dropped_total", NULL, &counters.dropped, NULL,
+     HELP("Tokens dropped before their time because the table was full.")},
+    {"pipit_tokens_expired_total", NULL, &counters.expired, NULL, HELP("Tokens that reached their end.")},
+    {"pipit_nodes", "state=\"alive\"", NULL, nodes_alive, HELP(NODES)},
+    {"pipit_nodes", "state=\"lost\"", NULL, nodes_lost, HELP(NODES)},
+    {"pipit_node_probes_failed_total", NULL, &nodes_probes_failed, NULL,
+     HELP("Probes of a chat node that it did not answer as it should.")},
 };
 
 const struct service status_service = {

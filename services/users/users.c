@@ -278,16 +278,15 @@ static int users_start(void)
 }
 
 static const struct metric metrics[] = {
-    {"pipit_users", NULL, "gauge", "Accounts in the store.", NULL, users_count},
-    {"pipit_users_registered_total", NULL, "counter", "Accounts made since the start.", &counters.registered, NULL},
-    {"pipit_password_hashes_total", NULL, "counter", "Passwords hashed to the end.", &counters.hashes, NULL},
-    {"pipit_password_resets_total", NULL, "counter", "Passwords replaced after a verification code.", &counters.resets,
-     NULL},
-    {"pipit_password_busy_total", NULL, "counter", "Jobs refused because too many were under way.", &counters.busy,
-     NULL},
-    {"pipit_logins_total", NULL, "counter", "Logins with the right password.", &counters.logins, NULL},
-    {"pipit_logins_failed_total", NULL, "counter", "Logins with a wrong password or an unknown name.",
-     &counters.logins_failed, NULL},
+    {"pipit_users", NULL, NULL, users_count, HELP("Accounts in the store.")},
+    {"pipit_users_registered_total", NULL, &counters.registered, NULL, HELP("Accounts made since the start.")},
+    {"pipit_password_hashes_total", NULL, &counters.hashes, NULL, HELP("Passwords hashed to the end.")},
+    {"pipit_password_resets_total", NULL, &counters.resets, NULL,
+     HELP("Passwords replaced after a verification code.")},
+    {"pipit_password_busy_total", NULL, &counters.busy, NULL, HELP("Jobs refused because too many were under way.")},
+    {"pipit_logins_total", NULL, &counters.logins, NULL, HELP("Logins with the right password.")},
+    {"pipit_logins_failed_total", NULL, &counters.logins_failed, NULL,
+     HELP("Logins with a wrong password or an unknown name.")},
 };
 
 const struct service users_service = {

@@ -439,20 +439,19 @@ static uint32_t emails_cooling(void)
 #define REFUSED_HELP "Verification codes refused, by reason."
 
 static const struct metric metrics[] = {
-    {"pipit_verify_codes_total", NULL, "counter", "Verification codes made.", &counters.made, NULL},
-    {REFUSED, "reason=\"email\"", "counter", REFUSED_HELP, &counters.bad_email, NULL},
-    {REFUSED, "reason=\"cooldown\"", "counter", REFUSED_HELP, &counters.too_soon, NULL},
-    {REFUSED, "reason=\"budget\"", "counter", REFUSED_HELP, &counters.over_budget, NULL},
-    {REFUSED, "reason=\"full\"", "counter", REFUSED_HELP, &counters.full, NULL},
-    {REFUSED, "reason=\"queue\"", "counter", REFUSED_HELP, &counters.queue_full, NULL},
-    {REFUSED, "reason=\"entropy\"", "counter", REFUSED_HELP, &counters.no_entropy, NULL},
-    {REFUSED, "reason=\"relay\"", "counter", REFUSED_HELP, &counters.no_relay, NULL},
-    {"pipit_verify_undelivered_total", "reason=\"mail\"", "counter", "Codes made whose mail was not taken.",
-     &counters.not_delivered, NULL},
-    {"pipit_verify_undelivered_total", "reason=\"caller\"", "counter", "Codes made whose mail was not taken.",
-     &counters.given_up, NULL},
-    {"pipit_verify_emails_cooling", NULL, "gauge", "Emails that may not ask for another code yet.", NULL,
-     emails_cooling},
+    {"pipit_verify_codes_total", NULL, &counters.made, NULL, HELP("Verification codes made.")},
+    {REFUSED, "reason=\"email\"", &counters.bad_email, NULL, HELP(REFUSED_HELP)},
+    {REFUSED, "reason=\"cooldown\"", &counters.too_soon, NULL, HELP(REFUSED_HELP)},
+    {REFUSED, "reason=\"budget\"", &counters.over_budget, NULL, HELP(REFUSED_HELP)},
+    {REFUSED, "reason=\"full\"", &counters.full, NULL, HELP(REFUSED_HELP)},
+    {REFUSED, "reason=\"queue\"", &counters.queue_full, NULL, HELP(REFUSED_HELP)},
+    {REFUSED, "reason=\"entropy\"", &counters.no_entropy, NULL, HELP(REFUSED_HELP)},
+    {REFUSED, "reason=\"relay\"", &counters.no_relay, NULL, HELP(REFUSED_HELP)},
+    {"pipit_verify_undelivered_total", "reason=\"mail\"", &counters.not_delivered, NULL,
+     HELP("Codes made whose mail was not taken.")},
+    {"pipit_verify_undelivered_total", "reason=\"caller\"", &counters.given_up, NULL,
+     HELP("Codes made whose mail was not taken.")},
+    {"pipit_verify_emails_cooling", NULL, NULL, emails_cooling, HELP("Emails that may not ask for another code yet.")},
 };
 
 const struct service verify_service = {

@@ -7,21 +7,29 @@ const helpLine = new RegExp(`^# HELP (${name}) (\\S.*)$`);
 const typeLine = new RegExp(`^# TYPE (${name}) (counter|gauge)$`);
 const sampleLine = new RegExp(`^(${name})(?:\\{(${label}(?:,${label})*)\\})? (\\d+(?:\\.\\d+)?)$`);
 
-/** Returns Map(series -> number). Each family: HELP, TYPE, then its samples, together and once. */
-export function readMetrics(text) {
+/**
+ * Returns Map(series -> number). Each family: HELP, TYPE, then its samples, together and once. The smallest machine has
+ * no HELP: `{ help: false }`.
+ */
+export function readMetrics(text, { help: helps = true } = {}) {
   assert.ok(text.endsWith('\n') && !text.includes('\r'), 'each line ends with one line feed');
   const series = new Map();
   const families = new Map();
   let family;
+  const begin = (name) => {
+    assert.ok(!families.has(name), `${name}: a second beginning`);
+    assert.ok(family === undefined || family.samples > 0, `${family?.name}: no samples`);
+    family = { name, samples: 0 };
+    families.set(name, family);
+  };
   for (const line of text.slice(0, -1).split('\n')) {
     const [help, type, sample] = [helpLine, typeLine, sampleLine].map((pattern) => line.match(pattern));
     assert.ok(help || type || sample, `what is this? ${JSON.stringify(line)}`);
+    assert.ok(helps || !help, 'no HELP was to be there');
     if (help) {
-      assert.ok(!families.has(help[1]), `${help[1]}: a second HELP`);
-      assert.ok(family === undefined || family.samples > 0, `${family?.name}: no samples`);
-      family = { name: help[1], samples: 0 };
-      families.set(family.name, family);
+      begin(help[1]);
     } else if (type) {
+      if (!helps) begin(type[1]);
       assert.ok(family?.name === type[1] && family.type === undefined && family.samples === 0, `TYPE ${type[1]} out of place`);
       family.type = type[2];
       assert.equal(family.type === 'counter', family.name.endsWith('_total'), `${family.name} is a ${family.type}`);

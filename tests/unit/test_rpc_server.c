@@ -2816,7 +2816,6 @@ static void test_interop_buffers_run_out(void **state)
 static void test_metrics(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"counter", "gauge"};
     uint32_t replies = 0;
     begin(first);
     call(first, "/test.Test/Echo", "x");
@@ -2824,7 +2823,7 @@ static void test_metrics(void **state)
     call(first, "/test.Nobody/Fail", "x");
     for (size_t i = 0; i < rpc_server_service.metric_count; i++) {
         const struct metric *m = &rpc_server_service.metrics[i];
-        assert_true(strcmp(m->type, kinds[0]) == 0 || strcmp(m->type, kinds[1]) == 0);
+        assert_non_null(m->help);
         assert_true((m->value == NULL) != (m->read == NULL));
         uint32_t value = m->value != NULL ? *m->value : m->read();
         if (strcmp(m->name, "pipit_rpc_replies_total") == 0)
