@@ -54,12 +54,13 @@ compile = @mkdir -p $(@D); echo "  CC $@"; $(CC) $(1) -MD -MP -c $< -o $@
 
 # Features, and the profiles that have them; elsewhere their absent.c says that they are not there. echo and interop are
 # for tests of the simulator alone.
-FEATURES    := tls echo interop
+FEATURES    := tls nodes echo interop
 FEATURES_sim    := $(FEATURES)
-FEATURES_medium := tls
+FEATURES_medium := tls nodes
 FEATURES_small  :=
 ABSENT      := $(filter-out $(FEATURES_$(PROFILE)),$(FEATURES))
 SOURCES_tls     := port/tls/%
+SOURCES_nodes   := services/nodes/%
 SOURCES_echo    := services/echo/%
 SOURCES_interop := services/interop/%
 

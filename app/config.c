@@ -11,7 +11,7 @@
 #include "../services/proto/smtp.h"
 #include "../services/proto/utf8.h"
 #include "../services/rpc/channel.h"
-#include "../services/status/nodes.h"
+#include "../services/nodes/nodes.h"
 #include "../services/status/status.h"
 #include "../services/users/users.h"
 #include "../services/verify/verify.h"
@@ -181,7 +181,7 @@ static const struct config_key keys[] = {
      FIELD_TEXT(status_client_settings.target, RPC_OWN_TARGET, rpc_check_target),
      HELP(.help = "where the gate finds the status service, HOST:PORT")},
     {.name = "status.nodes",
-     FIELD_TEXT(status_settings.nodes, "", status_check_nodes),
+     FIELD_TEXT(nodes_settings.list, "", nodes_check),
      HELP(.help = "chat nodes among which logins are spread, HOST:PORT or \"this\", separated by commas; empty for "
                   "this one")},
     {.name = "status.ttl",

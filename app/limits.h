@@ -34,9 +34,8 @@
 #define USERS_ROUNDS_SLICE 20   // of them in one turn of the loop
 #define CODES_MAX          8    // emails with a verification code under way
 #define TOKENS_MAX         24
-#define STATUS_LIST        128 // bytes of status.nodes
-#define STATUS_NODES       4   // chat nodes
-#define STATUS_PROBES      1   // of them being asked at once
+#define NODES_LIST         40  // bytes of status.nodes, which has no use here: this class has itself alone
+#define NODES_PROBES       0   // chat nodes being asked at once
 #define TOKENS_EACH        4   // of one user
 #define RPC_CHANNELS       1   // targets of the gate that are connected
 #define RPC_CONNECTIONS    2   // HTTP/2 connections to the gRPC server; RPC_CHANNELS of them for the gate alone
@@ -88,9 +87,9 @@
 #define USERS_ROUNDS_SLICE 50
 #define CODES_MAX          64
 #define TOKENS_MAX         512
-#define STATUS_LIST        256
-#define STATUS_NODES       8
-#define STATUS_PROBES      2
+#define NODES_LIST         256
+#define NODES_MAX          8
+#define NODES_PROBES       2
 #define TOKENS_EACH        8
 #define RPC_CHANNELS       2
 #define RPC_CONNECTIONS    4
@@ -146,9 +145,9 @@
 #define USERS_ROUNDS_SLICE 500
 #define CODES_MAX          1024
 #define TOKENS_MAX         4096
-#define STATUS_LIST        256
-#define STATUS_NODES       8
-#define STATUS_PROBES      2
+#define NODES_LIST         256
+#define NODES_MAX          8
+#define NODES_PROBES       2
 #define TOKENS_EACH        16
 #define RPC_CHANNELS       2
 #define RPC_CONNECTIONS    32
@@ -180,7 +179,7 @@
 #define RPC_LIST_MAX 8192 // SETTINGS_MAX_HEADER_LIST_SIZE, what other implementations take too
 
 #define NET_CONNECTIONS                                                                                                \
-    (HUB_CLIENTS + HTTP_CONNECTIONS + RPC_CONNECTIONS + RPC_CHANNELS + MAIL_SESSIONS + STATUS_PROBES + NET_SPARE)
+    (HUB_CLIENTS + HTTP_CONNECTIONS + RPC_CONNECTIONS + RPC_CHANNELS + MAIL_SESSIONS + NODES_PROBES + NET_SPARE)
 
 // A message of nothing but control characters, six bytes each in JSON, and two of the longest names around it.
 #define HUB_FRAME_WORST (6 * HUB_MESSAGE + 4 * NAME_MAX_BYTES + 160)

@@ -3,9 +3,9 @@
 #include "../../port/pool.h"
 #include "../../port/port.h"
 #include "../../port/text.h"
+#include "../nodes/nodes.h"
 #include "../rpc/message.h"
 #include "../rpc/server.h"
-#include "nodes.h"
 #include <mbedtls/platform_util.h>
 #include <mbedtls/sha256.h>
 #include <pb_encode.h>

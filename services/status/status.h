@@ -13,8 +13,7 @@
 #define STATUS_TOKEN_BYTES 32
 
 struct status_settings {
-    uint32_t ttl;            // status.ttl: seconds that a token is good for, 86400
-    char nodes[STATUS_LIST]; // status.nodes: chat nodes, "HOST:PORT,HOST:PORT" (nodes.h); empty: this machine alone
+    uint32_t ttl; // status.ttl: seconds that a token is good for, 86400
 };
 extern struct status_settings status_settings;
 

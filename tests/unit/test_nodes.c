@@ -3,9 +3,9 @@
 #include "../../port/net.h"
 #include "../../port/pool.h"
 #include "../../services/hub/hub.h"
-#include "../../services/status/nodes.h"
-#include "../../services/status/probe.h"
-#include "../../services/status/scrape.h"
+#include "../../services/nodes/nodes.h"
+#include "../../services/nodes/probe.h"
+#include "../../services/nodes/scrape.h"
 #include "../../services/status/status.h"
 #include "peer_support.h"
 
@@ -21,7 +21,6 @@
 
 #define COUNT(ARRAY) (sizeof(ARRAY) / sizeof((ARRAY)[0]))
 
-struct status_settings status_settings;
 static uint32_t here; // people who chat at this machine
 
 uint32_t hub_clients(void)
@@ -49,8 +48,8 @@ static void test_lists_that_are_good(void **state)
         "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggg:80", // 63 bytes
     };
     for (size_t i = 0; i < COUNT(good); i++)
-        assert_null(status_check_nodes(span_of(good[i])));
-    assert_null(status_check_nodes((struct span){NULL, 0}));
+        assert_null(nodes_check(span_of(good[i])));
+    assert_null(nodes_check((struct span){NULL, 0}));
 }
 
 static void test_lists_that_are_not(void **state)
@@ -96,7 +95,7 @@ static void test_lists_that_are_not(void **state)
         {"a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8,a:9", "eight"},
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
-        const char *why = status_check_nodes(span_of(bad[i].value));
+        const char *why = nodes_check(span_of(bad[i].value));
         if (why == NULL || strstr(why, bad[i].why) == NULL)
             fail_msg("'%s': %s", bad[i].value, why == NULL ? "taken" : why);
     }
@@ -305,8 +304,8 @@ static void step(void)
 
 static void set_key(const char *text)
 {
-    memset(status_settings.nodes, 0, sizeof status_settings.nodes);
-    strcpy(status_settings.nodes, text);
+    memset(nodes_settings.list, 0, sizeof nodes_settings.list);
+    strcpy(nodes_settings.list, text);
 }
 
 static int set_up(void **state)
@@ -983,10 +982,10 @@ static void test_eight_silent_nodes_need_two_connections(void **state)
     set_key("10.0.2.2:1,10.0.2.2:2,10.0.2.2:3,10.0.2.2:4,10.0.2.2:5,10.0.2.2:6,10.0.2.2:7,10.0.2.2:8");
     uint32_t dialled = net_counters.dialled;
     peer_run(10);
-    assert_int_equal(net_counters.dialled - dialled, STATUS_PROBES);
+    assert_int_equal(net_counters.dialled - dialled, NODES_PROBES);
     peer_run(4 * (PROBE_PATIENCE_MS + 200));
     assert_int_equal(nodes_lost(), 8);
-    assert_int_equal(most_open, STATUS_PROBES);
+    assert_int_equal(most_open, NODES_PROBES);
     // All of them are asked again and again, none more often than others.
     uint32_t failed = nodes_probes_failed;
     peer_run(3 * 4 * (PROBE_PATIENCE_MS + 200));

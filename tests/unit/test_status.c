@@ -14,7 +14,7 @@
 #include "../../port/net.h"
 #include "../../services/hub/hub.h"
 #include "../../services/rpc/server.h"
-#include "../../services/status/nodes.h"
+#include "../../services/nodes/nodes.h"
 #include "../../services/status/status.h"
 #include "peer_support.h"
 
@@ -95,7 +95,7 @@ static int fresh(void **state)
 {
     (void)state;
     status_settings.ttl = 86400;
-    status_settings.nodes[0] = '\0';
+    nodes_settings.list[0] = '\0';
     here = 0;
     return status_service.start();
 }
@@ -546,7 +546,7 @@ static void another_node(void **state)
     message_GetChatServerRsp rsp;
     peer_services = turn;
     peer_listen(&node, 8090);
-    strcpy(status_settings.nodes, "10.0.2.2:8090");
+    strcpy(nodes_settings.list, "10.0.2.2:8090");
     struct rpc_call c = call("GetChatServer", BYTES("\x08\x07"));
     assert_reply(&c, BYTES("\x08\xf1\x07"));
     assert_int_equal(status_tokens(), 0);
@@ -571,7 +571,7 @@ static void another_node(void **state)
     c = call("GetChatServer", BYTES("\x08\x07"));
     assert_reply(&c, BYTES("\x08\xf1\x07"));
     assert_int_equal(status_tokens(), 1);
-    status_settings.nodes[0] = '\0';
+    nodes_settings.list[0] = '\0';
     peer_run(5000);
 }
 
@@ -581,7 +581,7 @@ static void stop_ends_probes(void **state)
     (void)state;
     peer_services = turn;
     peer_listen(&node, 8090);
-    strcpy(status_settings.nodes, "10.0.2.2:8090");
+    strcpy(nodes_settings.list, "10.0.2.2:8090");
     peer_run(5);
     assert_int_equal(net_open(), 1);
     status_service.stop();
@@ -589,7 +589,7 @@ static void stop_ends_probes(void **state)
     assert_int_equal(net_open(), 0);
     assert_true(node.reset);
     peer_forget(&node);
-    status_settings.nodes[0] = '\0';
+    nodes_settings.list[0] = '\0';
     step();
 }
 

@@ -4,7 +4,6 @@
 #include "../../port/port.h"
 #include "../hub/hub.h"
 #include "probe.h"
-#include "status.h"
 #include <string.h>
 
 enum node_state {
@@ -26,11 +25,12 @@ struct node {
     uint64_t due;     // ms: when it is to be asked
 };
 
-static struct node table[STATUS_NODES];
-static char known[sizeof status_settings.nodes]; // the key as it was read last
-static uint32_t last;                            // the slot that was chosen last
+static struct node table[NODES_MAX];
+static char known[sizeof nodes_settings.list]; // the key as it was read last
+static uint32_t last;                          // the slot that was chosen last
 static bool stopped;
 uint32_t nodes_probes_failed;
+struct nodes_settings nodes_settings;
 
 /// The key ///
 
@@ -41,7 +41,7 @@ struct address {
 };
 
 struct list {
-    struct address items[STATUS_NODES];
+    struct address items[NODES_MAX];
     size_t count;
 };
 
@@ -112,9 +112,8 @@ static bool is_listed(const struct list *list, const struct address *address)
 }
 
 // Configuration says it in a sentence that is a constant.
-_Static_assert(STATUS_NODES == 8 || STATUS_NODES == 4, "the sentence below knows two numbers");
-static const char *const most_nodes =
-    STATUS_NODES == 8 ? "name eight chat nodes at most" : "name four chat nodes at most";
+_Static_assert(NODES_MAX == 8 || NODES_MAX == 4, "the sentence below knows two numbers");
+static const char *const most_nodes = NODES_MAX == 8 ? "name eight chat nodes at most" : "name four chat nodes at most";
 
 static const char *add_item(struct list *list, struct span item)
 {
@@ -124,7 +123,7 @@ static const char *add_item(struct list *list, struct span item)
         return wrong;
     if (is_listed(list, &address))
         return "name no chat node twice";
-    if (list->count == STATUS_NODES)
+    if (list->count == NODES_MAX)
         return most_nodes;
     list->items[list->count++] = address;
     return NULL;
@@ -146,7 +145,7 @@ static const char *read_list(struct span value, struct list *list)
     return wrong;
 }
 
-const char *status_check_nodes(struct span value)
+const char *nodes_check(struct span value)
 {
     struct list list;
     return read_list(value, &list);
@@ -161,7 +160,7 @@ static bool is_this(const struct node *node)
 
 static struct node *find(const struct address *address)
 {
-    for (size_t i = 0; i < STATUS_NODES; i++) {
+    for (size_t i = 0; i < NODES_MAX; i++) {
         struct node *node = &table[i];
         if (node->state != NODE_UNUSED && span_equal(address->host, span_of(node->host)) &&
             span_equal(address->port, span_of(node->port)))
@@ -190,7 +189,7 @@ static void add(const struct address *address)
 
 static void remove_unlisted(void)
 {
-    for (size_t i = 0; i < STATUS_NODES; i++) {
+    for (size_t i = 0; i < NODES_MAX; i++) {
         struct node *node = &table[i];
         if (node->state == NODE_UNUSED || node->listed)
             continue;
@@ -202,7 +201,7 @@ static void remove_unlisted(void)
 // Those that stay keep what is known of them, and a probe that is under way.
 static void adopt(const struct list *list)
 {
-    for (size_t i = 0; i < STATUS_NODES; i++)
+    for (size_t i = 0; i < NODES_MAX; i++)
         table[i].listed = false;
     for (size_t i = 0; i < list->count; i++) {
         struct node *node = find(&list->items[i]);
@@ -218,7 +217,7 @@ static void adopt(const struct list *list)
 static void read_key(void)
 {
     struct list list;
-    memcpy(known, status_settings.nodes, sizeof known);
+    memcpy(known, nodes_settings.list, sizeof known);
     const char *wrong = read_list(span_of(known), &list);
     if (wrong != NULL)
         log_line(LOG_ERROR, "nodes", "only this machine is used: status.nodes must %s", wrong);
@@ -229,7 +228,7 @@ static void read_key(void)
 
 static void follow_key(void)
 {
-    if (strcmp(known, status_settings.nodes) != 0)
+    if (strcmp(known, nodes_settings.list) != 0)
         read_key();
 }
 
@@ -277,7 +276,7 @@ static void ask(struct node *node, uint64_t now_ms)
 static struct node *next_due(void)
 {
     struct node *next = NULL;
-    for (size_t i = 0; i < STATUS_NODES; i++) {
+    for (size_t i = 0; i < NODES_MAX; i++) {
         struct node *node = &table[i];
         if (node->state != NODE_UNUSED && !is_this(node) && (next == NULL || node->due < next->due))
             next = node;
@@ -292,7 +291,7 @@ _Static_assert(PROBE_PATIENCE_MS < NODES_PERIOD_MS, "a node must not be asked tw
 // This machine is not asked, but looked at as often as the others are.
 static void look_at_this(uint64_t now_ms)
 {
-    for (size_t i = 0; i < STATUS_NODES; i++) {
+    for (size_t i = 0; i < NODES_MAX; i++) {
         struct node *node = &table[i];
         if (node->state == NODE_UNUSED || !is_this(node) || now_ms < node->due)
             continue;
@@ -315,8 +314,8 @@ bool nodes_choose(uint64_t now_ms, struct node_choice *choice)
     struct node *best = NULL;
     follow_key();
     look_at_this(now_ms);
-    for (uint32_t i = 1; i <= STATUS_NODES; i++) {
-        struct node *node = &table[(last + i) % STATUS_NODES];
+    for (uint32_t i = 1; i <= NODES_MAX; i++) {
+        struct node *node = &table[(last + i) % NODES_MAX];
         if (node->state == NODE_ALIVE && (best == NULL || burden(node) < burden(best)))
             best = node;
     }
@@ -333,7 +332,7 @@ bool nodes_choose(uint64_t now_ms, struct node_choice *choice)
 static uint32_t count(enum node_state state)
 {
     uint32_t n = 0;
-    for (size_t i = 0; i < STATUS_NODES; i++)
+    for (size_t i = 0; i < NODES_MAX; i++)
         n += table[i].state == state;
     return n;
 }
@@ -351,7 +350,7 @@ uint32_t nodes_lost(void)
 void nodes_start(void)
 {
     stopped = false;
-    last = STATUS_NODES - 1;
+    last = NODES_MAX - 1;
     probe_list();
     read_key();
 }
@@ -375,6 +374,6 @@ uint32_t nodes_step(uint64_t now_ms)
 void nodes_stop(void)
 {
     stopped = true;
-    for (size_t i = 0; i < STATUS_NODES; i++)
+    for (size_t i = 0; i < NODES_MAX; i++)
         probe_cancel(&table[i]);
 }

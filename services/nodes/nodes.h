@@ -7,11 +7,18 @@
 //
 // The least loaded node is chosen, and those equally loaded in turn. Who was just sent to a node may not have arrived
 // when it is asked, so a choice counts as one more until the node's next answer: a burst of logins spreads.
+//
+// The smallest machine is such a node itself, and has no room for the others: absent.c knows this machine alone.
 #ifndef PIPIT_NODES_H
 #define PIPIT_NODES_H
 
 #include "../../app/limits.h"
 #include "../../port/span.h"
+
+struct nodes_settings {
+    char list[NODES_LIST]; // status.nodes: "HOST:PORT,HOST:PORT", or "this"; empty: this machine alone
+};
+extern struct nodes_settings nodes_settings;
 
 #define NODES_PERIOD_MS 5000
 #define NODES_RETRY_MS  1000 // after a probe that found no connection free here
@@ -19,7 +26,7 @@
 #define NODE_PORT_MAX   5
 
 // For the key: NULL when `value` is such a list, else the end of a sentence "status.nodes must ...".
-const char *status_check_nodes(struct span value);
+const char *nodes_check(struct span value);
 
 struct node_choice {
     struct span host; // as the key has it; both empty for this machine

@@ -28,7 +28,7 @@ struct probe {
     struct scrape scrape;
 };
 
-POOL(node_probes, struct probe, STATUS_PROBES);
+POOL(node_probes, struct probe, NODES_PROBES);
 
 static void change(struct probe *p, enum state state)
 {
