@@ -26,6 +26,9 @@ NANOPB_SOURCES := pb_common.c pb_decode.c pb_encode.c
 THIRD_PARTY_CPPFLAGS := -isystem $(LWIP)/src/include -isystem $(MBEDTLS)/include -isystem $(CJSON) \
                         -isystem $(NANOPB) -isystem build/proto -DPB_VALIDATE_UTF8=1 \
                         -DMBEDTLS_CONFIG_FILE='"port/mbedtls_config.h"'
+# Messages come from buffers and hold no 64-bit numbers. Where flash is short, what is wrong with one is "(none)".
+NANOPB_FLAGS_small := -DPB_NO_ERRMSG=1 -DPB_WITHOUT_64BIT=1 -DPB_BUFFER_ONLY=1
+THIRD_PARTY_CPPFLAGS += $(NANOPB_FLAGS_$(PROFILE))
 THIRD_PARTY_OBJECTS := $(LWIP_SOURCES:%.c=$(B)/lwip/%.o) $(MBEDTLS_SOURCES:%.c=$(B)/mbedtls/%.o) \
                        $(CJSON_SOURCES:%.c=$(B)/cjson/%.o) $(NANOPB_SOURCES:%.c=$(B)/nanopb/%.o)
 
