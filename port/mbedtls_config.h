@@ -69,6 +69,7 @@ int64_t tls_wall_seconds(int64_t *copy);
 
 #define MBEDTLS_MD_C
 #define MBEDTLS_SHA1_C // not for signatures: the WebSocket handshake, and to read old roots, whose own is not checked
+#define MBEDTLS_SHA1_PROCESS_ALT // sha1_block.c
 #define MBEDTLS_SHA256_C
 #define MBEDTLS_SHA384_C
 #define MBEDTLS_SHA512_C
