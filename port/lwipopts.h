@@ -21,6 +21,7 @@
 #define LWIP_CALLBACK_API         1
 #define LWIP_NETIF_HOSTNAME       1
 #define LWIP_NETIF_TX_SINGLE_PBUF 0
+#define LWIP_NO_CTYPE_H           1 // its own few lines: the C library's have a table
 
 /// Loopback: the gate reaches the services of its own machine over TCP too ///
 
