@@ -19,85 +19,89 @@ _Static_assert((HPACK_MILESTONES - 1) * MILESTONE_STEP >= HPACK_TABLE_MAX / HPAC
 
 /// Static table ///
 
-#define S(literal) literal, sizeof(literal) - 1
-
-// Index 1 is the first.
-static const struct {
-    struct span name, value;
-} static_table[HPACK_STATIC_ENTRIES] = {
-    {{S(":authority")}, {S("")}},
-    {{S(":method")}, {S("GET")}},
-    {{S(":method")}, {S("POST")}},
-    {{S(":path")}, {S("/")}},
-    {{S(":path")}, {S("/index.html")}},
-    {{S(":scheme")}, {S("http")}},
-    {{S(":scheme")}, {S("https")}},
-    {{S(":status")}, {S("200")}},
-    {{S(":status")}, {S("204")}},
-    {{S(":status")}, {S("206")}},
-    {{S(":status")}, {S("304")}},
-    {{S(":status")}, {S("400")}},
-    {{S(":status")}, {S("404")}},
-    {{S(":status")}, {S("500")}},
-    {{S("accept-charset")}, {S("")}},
-    {{S("accept-encoding")}, {S("gzip, deflate")}},
-    {{S("accept-language")}, {S("")}},
-    {{S("accept-ranges")}, {S("")}},
-    {{S("accept")}, {S("")}},
-    {{S("access-control-allow-origin")}, {S("")}},
-    {{S("age")}, {S("")}},
-    {{S("allow")}, {S("")}},
-    {{S("authorization")}, {S("")}},
-    {{S("cache-control")}, {S("")}},
-    {{S("content-disposition")}, {S("")}},
-    {{S("content-encoding")}, {S("")}},
-    {{S("content-language")}, {S("")}},
-    {{S("content-length")}, {S("")}},
-    {{S("content-location")}, {S("")}},
-    {{S("content-range")}, {S("")}},
-    {{S("content-type")}, {S("")}},
-    {{S("cookie")}, {S("")}},
-    {{S("date")}, {S("")}},
-    {{S("etag")}, {S("")}},
-    {{S("expect")}, {S("")}},
-    {{S("expires")}, {S("")}},
-    {{S("from")}, {S("")}},
-    {{S("host")}, {S("")}},
-    {{S("if-match")}, {S("")}},
-    {{S("if-modified-since")}, {S("")}},
-    {{S("if-none-match")}, {S("")}},
-    {{S("if-range")}, {S("")}},
-    {{S("if-unmodified-since")}, {S("")}},
-    {{S("last-modified")}, {S("")}},
-    {{S("link")}, {S("")}},
-    {{S("location")}, {S("")}},
-    {{S("max-forwards")}, {S("")}},
-    {{S("proxy-authenticate")}, {S("")}},
-    {{S("proxy-authorization")}, {S("")}},
-    {{S("range")}, {S("")}},
-    {{S("referer")}, {S("")}},
-    {{S("refresh")}, {S("")}},
-    {{S("retry-after")}, {S("")}},
-    {{S("server")}, {S("")}},
-    {{S("set-cookie")}, {S("")}},
-    {{S("strict-transport-security")}, {S("")}},
-    {{S("transfer-encoding")}, {S("")}},
-    {{S("user-agent")}, {S("")}},
-    {{S("vary")}, {S("")}},
-    {{S("via")}, {S("")}},
-    {{S("www-authenticate")}, {S("")}},
+// Index 1 is the first. Names and values stand apart: few entries have a value, and all of them are at the front.
+static const char *const static_names[HPACK_STATIC_ENTRIES] = {
+    ":authority",
+    ":method",
+    ":method",
+    ":path",
+    ":path",
+    ":scheme",
+    ":scheme",
+    ":status",
+    ":status",
+    ":status",
+    ":status",
+    ":status",
+    ":status",
+    ":status",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "accept-ranges",
+    "accept",
+    "access-control-allow-origin",
+    "age",
+    "allow",
+    "authorization",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-location",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "etag",
+    "expect",
+    "expires",
+    "from",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-modified",
+    "link",
+    "location",
+    "max-forwards",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "range",
+    "referer",
+    "refresh",
+    "retry-after",
+    "server",
+    "set-cookie",
+    "strict-transport-security",
+    "transfer-encoding",
+    "user-agent",
+    "vary",
+    "via",
+    "www-authenticate",
 };
+static const char *const static_values[] = {"",    "GET",          "POST", "/",   "/index.html", "http", "https",
+                                            "200", "204",          "206",  "304", "400",         "404",  "500",
+                                            "",    "gzip, deflate"};
+
+static struct span static_value(uint32_t index)
+{
+    return span_of(index <= sizeof static_values / sizeof static_values[0] ? static_values[index - 1] : "");
+}
 
 uint32_t hpack_static_find(struct span name, struct span value, bool *whole)
 {
     uint32_t found = 0;
     *whole = false;
-    for (uint32_t i = 0; i < HPACK_STATIC_ENTRIES && !*whole; i++) {
-        if (!span_equal(static_table[i].name, name))
+    for (uint32_t i = 1; i <= HPACK_STATIC_ENTRIES && !*whole; i++) {
+        if (!span_equal(name, span_of(static_names[i - 1])))
             continue;
-        *whole = span_equal(static_table[i].value, value);
+        *whole = span_equal(static_value(i), value);
         if (found == 0 || *whole)
-            found = i + 1;
+            found = i;
     }
     return found;
 }
@@ -105,8 +109,8 @@ uint32_t hpack_static_find(struct span name, struct span value, bool *whole)
 static void static_entry(uint32_t index, struct hpack_entry *entry)
 {
     *entry = (struct hpack_entry){
-        .name = {static_table[index - 1].name},
-        .value = {static_table[index - 1].value},
+        .name = {span_of(static_names[index - 1])},
+        .value = {static_value(index)},
     };
 }
 
