@@ -56,6 +56,7 @@
 #define MAIL_WHY           144 // bytes of the sentence of a failure
 #define NET_SPARE          2   // connections beside the clients and HTTP: to say 503, or lingering in close
 #define SHELL_LINE         192 // bytes of a line typed at the console
+#define TLS_SESSIONS       0   // whose tasks the compiler leaves out
 #define BOOT_NOTE          512 // bytes of what an emulator or a debugger may hand over at the start
 
 #elif defined(PIPIT_PROFILE_MEDIUM) // a few MB of RAM

@@ -28,7 +28,7 @@ static const char *const state_names[] = {"FREE", "DIALLING", "TALKING", "HANDSH
 struct session {
     struct mail *letter;   // NULL once its outcome is known
     struct net_conn *conn; // NULL before the dial and once it is gone
-    struct tls *tls;       // NULL while the connection is plain
+    struct tls *tls;       // read through tls_of()
     struct span arrived;   // what TLS has not taken yet of the bytes that `data` was offered
     uint64_t limit;        // ms
     uint32_t acknowledged;
@@ -75,11 +75,17 @@ const char *session_waits_for(const struct session *s)
     return smtp_step_name(smtp_step(&s->smtp));
 }
 
+// NULL while the connection is plain. Where there are no sessions of TLS the compiler sees that it always is.
+static struct tls *tls_of(const struct session *s)
+{
+    return TLS_SESSIONS > 0 ? s->tls : NULL;
+}
+
 /// The end ///
 
 static void release(struct session *s)
 {
-    tls_end(s->tls);
+    tls_end(tls_of(s));
     if (s->conn != NULL)
         net_leave(s->conn);
     if (s->shown)
@@ -102,15 +108,15 @@ void session_break(struct session *s)
 static void begin_closing(struct session *s)
 {
     change(s, STATE_CLOSING);
-    if (s->conn == NULL || s->tls == NULL)
+    if (s->conn == NULL || tls_of(s) == NULL)
         return;
-    tls_close(s->tls);
-    tls_step(s->tls);
+    tls_close(tls_of(s));
+    tls_step(tls_of(s));
 }
 
 static bool goodbye_said(const struct session *s)
 {
-    return s->conn == NULL || s->tls == NULL || !tls_sending(s->tls);
+    return s->conn == NULL || tls_of(s) == NULL || !tls_sending(tls_of(s));
 }
 
 /// Outcomes ///
@@ -243,7 +249,7 @@ static const struct tls_transport transport = {.receive = transport_receive, .se
 static void tls_is_up(struct session *s)
 {
     if (s->shown)
-        transcript_note("TLS is up: %s", tls_agreed(s->tls));
+        transcript_note("TLS is up: %s", tls_agreed(tls_of(s)));
     change(s, STATE_TALKING);
     smtp_tls_up(&s->smtp);
     arm(s);
@@ -253,7 +259,7 @@ static void look_after_tls(struct session *s)
 {
     char buffer[MAIL_WHY];
     struct text reason = text_in(buffer, sizeof buffer);
-    switch (tls_state(s->tls)) {
+    switch (tls_state(tls_of(s))) {
     case TLS_HANDSHAKE:
     case TLS_OPEN:
         break;
@@ -261,8 +267,8 @@ static void look_after_tls(struct session *s)
         lose(s);
         break;
     case TLS_FAILED:
-        tls_explain(s->tls, &reason);
-        fail_tls(s, text_whole(&reason), tls_was_starved(s->tls));
+        tls_explain(tls_of(s), &reason);
+        fail_tls(s, text_whole(&reason), tls_was_starved(tls_of(s)));
         break;
     }
 }
@@ -290,10 +296,10 @@ static void hear_tls(struct session *s)
 {
     char bytes[256];
     size_t n;
-    enum tls_state state = tls_step(s->tls);
+    enum tls_state state = tls_step(tls_of(s));
     if (s->state == STATE_HANDSHAKE && (state == TLS_OPEN || state == TLS_CLOSED))
         tls_is_up(s);
-    while ((n = tls_read(s->tls, (uint8_t *)bytes, sizeof bytes)) > 0)
+    while ((n = tls_read(tls_of(s), (uint8_t *)bytes, sizeof bytes)) > 0)
         hear(s, (struct span){bytes, n});
     mbedtls_platform_zeroize(bytes, sizeof bytes);
 }
@@ -313,7 +319,7 @@ static size_t pass_on(struct session *s)
 {
     const uint8_t *bytes = s->out + s->out_given;
     size_t length = (size_t)(s->out_length - s->out_given);
-    return s->tls != NULL ? tls_write(s->tls, bytes, length) : send_piece(s, bytes, length);
+    return tls_of(s) != NULL ? tls_write(tls_of(s), bytes, length) : send_piece(s, bytes, length);
 }
 
 static void speak(struct session *s)
@@ -331,11 +337,11 @@ static void speak(struct session *s)
 // Goes on with everything that can be gone on with.
 static void run(struct session *s)
 {
-    if (s->tls != NULL)
+    if (tls_of(s) != NULL)
         hear_tls(s);
     if (s->state == STATE_TALKING)
         speak(s);
-    if (s->tls != NULL)
+    if (tls_of(s) != NULL)
         look_after_tls(s);
     settle(s);
     if (smtp_next(&s->smtp) == SMTP_END)
@@ -361,7 +367,7 @@ static size_t on_data(struct net_conn *conn, const uint8_t *bytes, size_t length
     struct span all = {(const char *)bytes, length};
     if (s->state == STATE_CLOSING)
         return length;
-    if (s->tls == NULL)
+    if (tls_of(s) == NULL)
         hear(s, all);
     else
         s->arrived = all;
@@ -387,9 +393,9 @@ static void on_room(struct net_conn *conn)
     s->acknowledged = net_acknowledged(conn);
     if (s->state != STATE_CLOSING)
         run(s);
-    else if (s->tls != NULL)
-        tls_step(s->tls);
-    if (s->tls != NULL)
+    else if (tls_of(s) != NULL)
+        tls_step(tls_of(s));
+    if (tls_of(s) != NULL)
         net_resume(conn); // TLS may have left bytes until it could send
 }
 
@@ -531,7 +537,7 @@ static void start_tls(struct session *s)
     struct tls_refusal refusal = {.why = text_in(buffer, sizeof buffer)};
     struct tls_client settings = {span_of(s->copied.host), s->copied.ca, s->copied.verify != 0};
     s->tls = tls_client(&settings, &transport, s, &refusal);
-    if (s->tls == NULL) {
+    if (tls_of(s) == NULL) {
         fail_tls(s, text_whole(&refusal.why), refusal.starved);
     } else {
         change(s, STATE_HANDSHAKE);
@@ -556,7 +562,7 @@ static void too_late(struct session *s)
 
 static bool wants_tls(const struct session *s)
 {
-    return s->state == STATE_TALKING && s->tls == NULL && smtp_next(&s->smtp) == SMTP_START_TLS;
+    return s->state == STATE_TALKING && tls_of(s) == NULL && smtp_next(&s->smtp) == SMTP_START_TLS;
 }
 
 static bool is_over(const struct session *s)
