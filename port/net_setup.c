@@ -12,7 +12,7 @@
 #include "lwip/prot/autoip.h"
 #include "lwip/prot/dhcp.h"
 
-struct net_settings net_settings = {.name = "pipit"};
+struct net_settings net_settings;
 
 static struct {
     bool is_static;

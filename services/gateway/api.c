@@ -15,7 +15,7 @@
 #include <string.h>
 
 static struct codes codes;
-static struct rate mails = {.window_ms = 3600000};
+static struct rate mails;
 
 #define BUSY_RETRY_AFTER 1 // seconds
 
@@ -66,7 +66,7 @@ bool api_abandon(struct http_exchange *x)
 void api_reset(void)
 {
     memset(&codes, 0, sizeof codes);
-    rate_reset(&mails);
+    rate_reset(&mails, 3600000);
 }
 
 // Notes the call that `step` waits for. A call that could not be made (NULL) is answered with 1011.

@@ -5,15 +5,7 @@
 #include "http_server.h"
 #include "json.h"
 
-struct gateway_settings gateway_settings = {
-    .port = 80,
-    .api_rate = 300,
-    .code_rate = 20,
-    .guests = 1,
-    .header_timeout = 10,
-    .body_timeout = 20,
-    .idle_timeout = 60,
-};
+struct gateway_settings gateway_settings;
 struct gateway_counters gateway_counters;
 
 static int gateway_start(void)
@@ -21,7 +13,7 @@ static int gateway_start(void)
     api_reset();
     if (http_server_start() == 0)
         return 0;
-    log_line(LOG_ERROR, "gateway", "port %u is taken", gateway_settings.port);
+    log_line(LOG_ERROR, "gateway", "port %u is taken", GATEWAY_PORT);
     return -1;
 }
 

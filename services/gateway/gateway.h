@@ -15,8 +15,9 @@
 #include "../../app/limits.h"
 #include "../service.h"
 
+#define GATEWAY_PORT 80
+
 struct gateway_settings {
-    uint32_t port;            // listens here: 80
     uint32_t api_rate;        // api.rate: calls a minute and address, 0 for no limit
     uint32_t code_rate;       // mail.per_address: codes an hour and caller's address, 0 for no limit
     uint32_t guests;          // chat.guests: 0 lets only accounts chat

@@ -53,11 +53,11 @@ static bool check_length(struct http_connection *h)
     return refuse_with(h, 413, "The body is too large.");
 }
 
-static struct rate calls = {.window_ms = 60000};
+static struct rate calls;
 
 void http_admit_reset(void)
 {
-    rate_reset(&calls);
+    rate_reset(&calls, 60000);
 }
 
 static bool check_rate(struct http_connection *h)

@@ -460,8 +460,9 @@ int http_server_start(void)
     pool_list(&http_connections);
     pool_list(&http_exchanges);
     last_scan = port_now_ms();
-    net_advertise_http((uint16_t)gateway_settings.port);
-    return net_listen((uint16_t)gateway_settings.port, false, &handlers, &net_settings.per_address);
+    http_admit_reset();
+    net_advertise_http(GATEWAY_PORT);
+    return net_listen(GATEWAY_PORT, false, &handlers, &net_settings.per_address);
 }
 
 uint32_t http_server_step(uint64_t now_ms)

@@ -48,7 +48,8 @@ bool rate_allow(struct rate *rate, uint32_t address, uint32_t per_window, uint64
     return false;
 }
 
-void rate_reset(struct rate *rate)
+void rate_reset(struct rate *rate, uint32_t window_ms)
 {
     memset(rate->buckets, 0, sizeof rate->buckets);
+    rate->window_ms = window_ms;
 }

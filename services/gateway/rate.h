@@ -13,7 +13,7 @@ struct rate_bucket {
     uint32_t address;
 };
 
-// Zeroed but for the window.
+// Good for nothing before rate_reset(). It has no initial value: that would be all its zeros in flash.
 struct rate {
     uint32_t window_ms;
     struct rate_bucket buckets[RATE_ADDRESSES];
@@ -23,7 +23,7 @@ struct rate {
 // will be taken. `per_window` 0 allows everything. What was refused costs nothing.
 bool rate_allow(struct rate *rate, uint32_t address, uint32_t per_window, uint64_t now_ms, uint32_t *retry_after);
 
-// Forgets all addresses.
-void rate_reset(struct rate *rate);
+// Forgets all addresses. `window_ms` is what rate_allow() calls a window.
+void rate_reset(struct rate *rate, uint32_t window_ms);
 
 #endif

@@ -5,7 +5,7 @@
 #include <services/proto/message.pb.h>
 #include <string.h>
 
-struct status_client_settings status_client_settings = {.target = RPC_OWN_TARGET};
+struct status_client_settings status_client_settings;
 
 struct status_call {
     struct service_call call;

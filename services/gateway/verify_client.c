@@ -4,7 +4,7 @@
 #include <services/proto/message.pb.h>
 #include <string.h>
 
-struct verify_client_settings verify_client_settings = {.target = VERIFY_CLIENT_OWN};
+struct verify_client_settings verify_client_settings;
 
 struct verify_call {
     struct service_call call;

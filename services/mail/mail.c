@@ -15,7 +15,7 @@
 #define MARGIN_MS     100  // the outcome is told that long before the deadline
 #define WAITED_TO_END "timeout: other mails were in front of this one for too long"
 
-struct mail_settings mail_settings = {.tls = SMTP_TLS_STARTTLS, .verify = 1, .timeout = 60};
+struct mail_settings mail_settings;
 
 POOL(mail_letters, struct mail, MAIL_QUEUE);
 static struct mail *queue; // the oldest first

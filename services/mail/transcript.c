@@ -7,15 +7,20 @@
 
 // A line that is being gathered.
 struct line {
-    const char *mark;
     bool number_only;
     bool cut;
     size_t length;
     char bytes[LINE_MOST - 8];
 };
 
-static struct line heard = {.mark = "S: "};
-static struct line said = {.mark = "C: "};
+static struct line heard;
+static struct line said;
+
+static const char *mark_of(const struct line *line)
+{
+    return line == &said ? "C: " : "S: ";
+}
+
 static size_t message; // bytes of it that were sent
 
 /// What may be seen ///
@@ -80,9 +85,9 @@ static void end_line(struct line *line)
     if (text.length > 0 && text.at[text.length - 1] == '\r')
         text.length--;
     if (line->number_only)
-        show(line->mark, number_of(text), false);
+        show(mark_of(line), number_of(text), false);
     else
-        show(line->mark, text, line->cut);
+        show(mark_of(line), text, line->cut);
     mbedtls_platform_zeroize(line->bytes, sizeof line->bytes);
     line->number_only = line->cut = false;
     line->length = 0;
@@ -121,7 +126,7 @@ static void show_instead(const char *instead)
         text_string(&t, instead);
     else
         text_format(&t, "(the message, %zu bytes)", message);
-    show(said.mark, text_whole(&t), false);
+    show(mark_of(&said), text_whole(&t), false);
     message = 0;
 }
 

@@ -1,6 +1,6 @@
 #include "rpc.h"
 
-struct rpc_settings rpc_settings = {.timeout = 15};
+struct rpc_settings rpc_settings;
 
 const struct rpc_service *rpc_find_service(struct span name)
 {

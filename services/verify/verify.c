@@ -15,7 +15,7 @@
 #define QUEUE_FULL_RETRY 10   // seconds
 #define MARGIN_MS        1000 // of the caller's time, for the answer's way back
 
-struct verify_settings verify_settings = {.budget = 120, .subject = "Your Pipit verification code"};
+struct verify_settings verify_settings;
 
 // Only the spacing is kept here: the one who asked keeps the code and checks it.
 static struct codes spacing;

@@ -375,6 +375,7 @@ static void fuzz_connection(const uint8_t *data, size_t size)
         return;
     unsigned how = data[0];
     memcpy(rpc_settings.secret, "s", 2);
+    rpc_settings.timeout = 15;
     rpc_settings.listen_any = (how & SECRET) != 0;
     check(rpc_server_service.start() == 0);
     connection = (struct net_conn){.handlers = server, .room = how & SHORT ? 1024 : 65536, .local = !(how & FOREIGN)};

@@ -264,13 +264,9 @@ int gate_start(void **state)
 
 int gate_setup(void **state)
 {
-    static struct gateway_settings defaults;
     (void)state;
-    if (defaults.port == 0)
-        defaults = gateway_settings;
-    gateway_settings = defaults;
-    gateway_settings.api_rate = 0;
-    gateway_settings.code_rate = 0;
+    gateway_settings =
+        (struct gateway_settings){.guests = 1, .header_timeout = 10, .body_timeout = 20, .idle_timeout = 60};
     net_settings.per_address = 0;
     codes_settings.echo = 1;
     gate_verify = (struct gate_verify){.message = ""};

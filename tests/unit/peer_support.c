@@ -182,6 +182,7 @@ int port_netif_init(struct netif *netif)
 void peer_network_start(void)
 {
     strcpy(net_settings.address, "10.0.2.15/8");
+    strcpy(net_settings.name, "pipit");
     if (net_start() != 0)
         abort();
 }

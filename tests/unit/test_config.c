@@ -249,6 +249,7 @@ static void texts_are_checked(void **state)
     assert_false(set("mail.host", "10.0.2.2:25"));
     assert_string_equal(why, "mail.host must be a name or an IPv4 address; the port is mail.port.");
     assert_false(set("mail.host", "smtp://relay"));
+    assert_string_equal(verify_settings.subject, "Your Pipit verification code");
     assert_true(set("mail.subject", "Pr\xc3\xbc"
                                     "fcode"));
     assert_false(set("mail.subject", "Pr\xfc"

@@ -174,5 +174,6 @@ int main(void)
         cmocka_unit_test(test_our_name_is_a_setting),
         cmocka_unit_test(test_authority),
     };
+    strcpy(net_settings.name, "pipit");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

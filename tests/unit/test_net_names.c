@@ -156,6 +156,7 @@ static int setup(void **state)
     lan_has = neighbour_is_there;
     if (!started) {
         strcpy(net_settings.address, "192.168.1.30/24");
+        strcpy(net_settings.name, "pipit");
         net_settings.mdns = 1;
         assert_int_equal(net_start(), 0);
         net_advertise_http(8080);

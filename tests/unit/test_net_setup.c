@@ -191,6 +191,7 @@ static int setup(void **state)
     (void)state;
     if (!started) {
         strcpy(net_settings.address, "192.0.2.1");
+        strcpy(net_settings.name, "pipit");
         net_settings.mdns = 1;
         assert_int_equal(net_start(), 0);
         net_advertise_http(80);

@@ -98,6 +98,7 @@ static int setup(void **state)
     lan_has = everybody_is_there;
     if (!started) {
         strcpy(net_settings.address, "192.168.1.30/24");
+        strcpy(net_settings.name, "pipit");
         strcpy(net_settings.sntp, "192.168.1.1");
         strcpy(net_settings.dns, "192.168.1.53");
         assert_int_equal(net_start(), 0);

@@ -8,12 +8,12 @@
 #include "../../app/limits.h"
 #include "../../services/gateway/rate.h"
 
-static struct rate rate = {.window_ms = 60000};
+static struct rate rate;
 
 static int forget(void **state)
 {
     (void)state;
-    rate_reset(&rate);
+    rate_reset(&rate, 60000);
     return 0;
 }
 
@@ -46,7 +46,7 @@ static void test_retry_after_is_true(void **state)
     for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
         uint32_t retry_after = 0;
         uint64_t now = 5000;
-        rate_reset(&rate);
+        rate_reset(&rate, 60000);
         assert_int_equal(burst(9, rates[i], now, &retry_after), rates[i]);
         assert_in_range(retry_after, 1, 60);
         uint64_t later = now + (uint64_t)retry_after * 1000;
