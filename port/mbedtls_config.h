@@ -1,5 +1,5 @@
 // mbedTLS, cut down to what is used: a TLS 1.2 client with forward secrecy and authenticated encryption alone
-// (port/tls/tls.h), AES-CTR-DRBG (the random numbers of boards), SHA-256 (passwords, tokens), SHA-1 and base64 (the
+// (port/tls/tls.h), SHA-256 (passwords, tokens, the random numbers of boards), SHA-1 and base64 (the
 // WebSocket handshake) and constant-time comparison.
 // No entropy of its own, no file system, no self tests; memory comes from tls_client()'s arena, and before that there
 // is none.
@@ -84,7 +84,6 @@ int64_t tls_wall_seconds(int64_t *copy);
 #define MBEDTLS_BLOCK_CIPHER_NO_DECRYPT // GCM only ever encrypts blocks
 #define MBEDTLS_AESNI_C                 // empty on machines without
 #define MBEDTLS_GCM_C
-#define MBEDTLS_CTR_DRBG_C // for machines whose entropy is a seed
 #define MBEDTLS_CHACHA20_C
 #define MBEDTLS_POLY1305_C
 #define MBEDTLS_CHACHAPOLY_C

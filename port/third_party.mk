@@ -11,9 +11,9 @@ LWIP_SOURCES := $(addprefix src/core/,def.c dns.c inet_chksum.c init.c ip.c mem.
                   netif.c pbuf.c stats.c tcp.c tcp_in.c tcp_out.c timeouts.c udp.c ipv4/acd.c ipv4/autoip.c ipv4/dhcp.c \
                   ipv4/etharp.c ipv4/icmp.c ipv4/igmp.c ipv4/ip4.c ipv4/ip4_addr.c ipv4/ip4_frag.c) \
                 src/netif/ethernet.c $(addprefix src/apps/mdns/,mdns.c mdns_domain.c mdns_out.c)
-# Hashes, base64 and the random generator for everybody; what TLS takes beside them where it is a feature.
-MBEDTLS_SOURCES := $(addprefix library/,aes.c aesni.c base64.c constant_time.c ctr_drbg.c platform_util.c sha1.c sha256.c)
-MBEDTLS_SOURCES_tls := $(addprefix library/,asn1parse.c asn1write.c bignum.c bignum_core.c chacha20.c \
+# Hashes and base64 for everybody; what TLS takes beside them where it is a feature.
+MBEDTLS_SOURCES := $(addprefix library/,base64.c constant_time.c platform_util.c sha1.c sha256.c)
+MBEDTLS_SOURCES_tls := $(addprefix library/,aes.c aesni.c asn1parse.c asn1write.c bignum.c bignum_core.c chacha20.c \
                          chachapoly.c cipher.c cipher_wrap.c ecdh.c ecdsa.c ecp.c ecp_curves.c gcm.c md.c \
                          memory_buffer_alloc.c oid.c pk.c pk_ecc.c pk_wrap.c pkparse.c platform.c poly1305.c rsa.c \
                          rsa_alt_helpers.c sha512.c ssl_ciphersuites.c ssl_client.c ssl_msg.c ssl_tls.c \

@@ -66,7 +66,7 @@ asan:
 
 # What boards share and a host can run.
 LIBBOARDS := $(B)/libboards.a
-$(LIBBOARDS): $(addprefix $(B)/boards/common/,note.o seed_pages.o)
+$(LIBBOARDS): $(addprefix $(B)/boards/common/,drbg.o note.o seed_pages.o)
 	@rm -f $@; echo "  AR $@"; $(AR) rcs $@ $^
 
 # The rule of the page: link the test before the archive, so that what it fakes is not taken from there.

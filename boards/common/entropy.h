@@ -1,4 +1,4 @@
-// Random numbers of a machine that has no source of them: AES-CTR-DRBG (NIST SP 800-90A), seeded once a life.
+// Random numbers of a machine that has no source of them: HMAC_DRBG (drbg.h), seeded once a life.
 //
 // What counts as a seed are the boot note's, the board's own (board_seed()), and what the last life left behind. Where
 // there is none, port_entropy() refuses, and so no code, token or salt can be made.
