@@ -68,12 +68,9 @@ int64_t tls_wall_seconds(int64_t *copy);
 /// Hashes and ciphers ///
 
 #define MBEDTLS_MD_C
-#define MBEDTLS_SHA1_C // not for signatures: the WebSocket handshake, and to read old roots, whose own is not checked
+#define MBEDTLS_SHA1_C           // not for signatures: the WebSocket handshake, and to read old roots, whose own is not checked
 #define MBEDTLS_SHA1_PROCESS_ALT // sha1_block.c
 #define MBEDTLS_SHA256_C
-#if defined(PIPIT_PROFILE_SMALL)
-#define MBEDTLS_SHA256_SMALLER
-#endif
 #define MBEDTLS_SHA384_C
 #define MBEDTLS_SHA512_C
 #define MBEDTLS_BASE64_C

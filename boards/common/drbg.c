@@ -55,8 +55,9 @@ static void hmac(const struct drbg *d, const struct rest *rest, uint8_t mac[DRBG
 // HMAC_DRBG_Update: once without a seed, twice with one.
 static void update(struct drbg *d, const uint8_t *seed, size_t length)
 {
-    for (uint8_t mark = 0; mark < (length > 0 ? 2 : 1); mark++) {
-        hmac(d, &(struct rest){mark, 1, seed, length}, d->key);
+    int marks = length > 0 ? 2 : 1;
+    for (int mark = 0; mark < marks; mark++) {
+        hmac(d, &(struct rest){(uint8_t)mark, 1, seed, length}, d->key);
         hmac(d, &nothing, d->value);
     }
 }

@@ -4,8 +4,9 @@
 
 #include <stdint.h>
 
-// lwIP prints only when it is about to stop: a broken invariant of the stack. Its sentences are 6 KB. Where flash is short, an
-// instruction that the processor refuses has two bytes; the fault's report shows where it stands, and addr2line the line.
+// lwIP prints only when it is about to stop: a broken invariant of the stack. Its sentences are 6 KB. Where flash is
+// short, an instruction that the processor refuses has two bytes; the fault's report shows where it stands, and
+// addr2line the line.
 _Noreturn void net_assertion_failed(const char *what);
 #define LWIP_PLATFORM_DIAG(x)
 #if defined(PIPIT_PROFILE_SMALL)

@@ -13,8 +13,8 @@
 
 #include "../../port/net.h"
 #include "../../services/hub/hub.h"
-#include "../../services/rpc/server.h"
 #include "../../services/nodes/nodes.h"
+#include "../../services/rpc/server.h"
 #include "../../services/status/status.h"
 #include "peer_support.h"
 
