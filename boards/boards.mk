@@ -29,8 +29,8 @@ CHOICES       := $(addprefix boards/common/,cortex_m.c seed_pages.c no_seed.c sm
 BOARD_SOURCES := $(wildcard boards/$(BOARD)/*.c) \
                  $(filter-out $(CHOICES),$(wildcard boards/common/*.c)) $(addprefix boards/common/,$(COMMON))
 BOARD_OBJECTS := $(BOARD_SOURCES:%.c=$(B)/%.o)
-# Interrupts and faults call these by name, from assembler and from the chip: they stay functions of their own.
-$(BOARD_OBJECTS): CFLAGS += -fno-lto
+# Assembler and debuggers call these by name: they stay functions of their own.
+$(B)/boards/common/cortex_m.o $(B)/boards/$(BOARD)/eth.o: CFLAGS += -fno-lto
 BOARD_SCRIPT  := boards/$(BOARD)/$(BOARD).ld
 
 .DEFAULT_GOAL := elf
