@@ -97,7 +97,7 @@
 #define TCP_SND_QUEUELEN        16
 #define MEMP_NUM_TCP_SEG        32
 #define MEMP_NUM_PBUF           32
-#define PBUF_POOL_SIZE          6
+#define PBUF_POOL_SIZE          7
 #define NET_SMALL_FRAME         128 // port/frame.h
 #define PBUF_POOL_BUFSIZE       592 // a whole frame: in two, each message would need an assembly of the hub's
 #define MEM_SIZE                4736

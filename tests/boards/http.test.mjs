@@ -7,7 +7,7 @@ import { call, codeFor, curl, fails, freshEmail, register } from '../system/curl
 import { readMetrics } from '../system/prometheus.mjs';
 import { assertRefusal, chunks, once, post, Raw, request } from '../system/raw.mjs';
 import { answer } from '../system/typed.mjs';
-import { name, startBoard } from './board.mjs';
+import { facts, name, startBoard } from './board.mjs';
 
 const password = 'correct horse';
 const get = request('GET', '/healthz');
@@ -43,7 +43,7 @@ test('/healthz, /status, /metrics and / in curl', async () => {
   const { json } = await curl(board, '/status');
   assert.deepEqual([json.started_after, json.clients], ['power on', 0]);
   assert.ok(json.stack.used > 0 && json.stack.used < json.stack.size);
-  const metrics = readMetrics((await curl(board, '/metrics')).text);
+  const metrics = readMetrics((await curl(board, '/metrics')).text, facts);
   for (const { name, size } of json.pools) assert.equal(metrics.get(`pipit_pool_size{pool="${name}"}`), size);
 });
 
