@@ -24,7 +24,6 @@
 #define LINK_LOOK_MS  250
 
 #define INT_RX         1u
-#define INT_PHY        (1u << 6)
 #define RCTL_ON        0x9u // receiver, and refuse frames with a bad check sequence
 #define RCTL_MULTICAST 0x2u
 #define RCTL_RESET     0x10u

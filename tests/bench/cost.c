@@ -41,7 +41,6 @@ struct peer {
     uint32_t expected; // of the next one that it wants
     uint32_t got;      // bytes since the step began
     bool ack_due;
-    bool open;
 };
 
 static struct peer peers[PEERS];
@@ -169,7 +168,7 @@ static void take_segment(const struct pbuf *whole, const uint8_t *packet)
     struct peer *p = &peers[number];
     if (TCPH_FLAGS(tcp) & TCP_SYN) {
         p->expected = lwip_ntohl(tcp->seqno) + 1;
-        p->ack_due = p->open = true;
+        p->ack_due = true;
         return;
     }
     size_t headers = (size_t)IPH_HL_BYTES(ip) + TCPH_HDRLEN_BYTES(tcp);
