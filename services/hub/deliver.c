@@ -72,7 +72,7 @@ static void note_sent(struct client *c)
 // take is looked at once a second.
 #define KEEPS_UP_MS 1500
 
-static size_t under_way(const struct client *c)
+static size_t pinned_bytes(const struct client *c)
 {
     struct span pieces[2];
     ring_memory(c->format, c->safe, c->next, pieces);
@@ -97,7 +97,7 @@ bool hub_must_wait(size_t length, uint64_t now)
     for (uint32_t i = 0; i < hub_pool->fresh && kept > unpinned_below && !wait; i++) {
         const struct client *c = pool_slot(hub_pool, i);
         if (keeps_up_behind(c, kept, now))
-            wait = under_way(c) > HUB_RESCUE || rescues-- == 0;
+            wait = pinned_bytes(c) > HUB_RESCUE || rescues-- == 0;
     }
     ring_is_awaited = ring_is_awaited || wait;
     return wait;
@@ -150,7 +150,7 @@ static bool take_rescue(struct client *c)
 static bool rescue(struct client *c)
 {
     struct span pieces[2];
-    if (c->rescue != NULL || under_way(c) > HUB_RESCUE)
+    if (c->rescue != NULL || pinned_bytes(c) > HUB_RESCUE)
         return false;
     ring_memory(c->format, c->safe, c->next, pieces);
     if (!take_rescue(c))
