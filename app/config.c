@@ -1,6 +1,7 @@
 #include "config.h"
 #include "../port/log.h"
 #include "../port/net.h"
+#include "../port/scratch.h"
 #include "../services/echo/echo.h"
 #include "../services/gateway/gateway.h"
 #include "../services/gateway/status_client.h"
@@ -13,8 +14,10 @@
 #include "../services/proto/utf8.h"
 #include "../services/rpc/channel.h"
 #include "../services/status/status.h"
+#include "../services/users/journal.h"
 #include "../services/users/users.h"
 #include "../services/verify/verify.h"
+#include <mbedtls/platform_util.h>
 #include <string.h>
 
 enum config_type { CONFIG_NUMBER, CONFIG_BOOL, CONFIG_CHOICE, CONFIG_TEXT, CONFIG_SECRET };
@@ -525,6 +528,88 @@ bool config_unset(struct span key)
     if (index >= 0)
         set_default(&keys[index]);
     return index >= 0;
+}
+
+/// What is kept ///
+
+static bool is_text(const struct config_key *key)
+{
+    return key->type == CONFIG_TEXT || key->type == CONFIG_SECRET;
+}
+
+static size_t field_size(const struct config_key *key)
+{
+    return is_text(key) ? key->size : sizeof *key->number;
+}
+
+static void *field_of(const struct config_key *key)
+{
+    return is_text(key) ? (void *)key->text : (void *)key->number;
+}
+
+static bool explain_flash(enum records_error error, struct text *why)
+{
+    if (error == RECORDS_OK || error == RECORDS_NONE)
+        return true;
+    text_string(why, error == RECORDS_FULL
+                         ? "There is no more room for settings in the flash memory; nothing was changed."
+                         : "The flash memory failed; nothing was changed.");
+    return false;
+}
+
+// As it is now: a choice by its number, and a secret itself.
+static bool keep_field(const struct config_key *key, struct text *why)
+{
+    char number[12];
+    struct text t = text_in(number, sizeof number);
+    if (is_text(key))
+        return explain_flash(journal_keep_setting(span_of(key->name), span_of(key->text)), why);
+    text_format(&t, "%u", (unsigned)*key->number);
+    return explain_flash(journal_keep_setting(span_of(key->name), text_whole(&t)), why);
+}
+
+bool config_keep(struct span name, struct span value, struct text *why)
+{
+    int index = config_find(name);
+    if (index < 0)
+        return refuse_key(name, why);
+    const struct config_key *key = &keys[index];
+    bool was = was_set[index];
+    void *old = scratch_take(field_size(key));
+    memcpy(old, field_of(key), field_size(key));
+    bool good = config_set(name, value, why) && keep_field(key, why);
+    if (!good) {
+        memcpy(field_of(key), old, field_size(key));
+        was_set[index] = was;
+    }
+    mbedtls_platform_zeroize(old, field_size(key)); // it may have been a secret
+    scratch_give(old);
+    return good;
+}
+
+bool config_forget(struct span name, struct text *why)
+{
+    int index = config_find(name);
+    if (index < 0)
+        return refuse_key(name, why);
+    if (!explain_flash(journal_keep_unset(span_of(keys[index].name)), why))
+        return false;
+    set_default(&keys[index]);
+    return true;
+}
+
+static void recall(struct span name, struct span value)
+{
+    char buffer[160];
+    struct text why = text_in(buffer, sizeof buffer);
+    if (!config_set(name, value, &why))
+        log_line(LOG_WARNING, "config", "a kept setting is left out: %s", text_end(&why));
+}
+
+void config_recall(void)
+{
+    if (records_started())
+        journal_settings(recall);
 }
 
 /// A file ///

@@ -15,7 +15,18 @@ bool config_set(struct span key, struct span value, struct text *why);
 // Sets one key back to its default. False when there is no such key.
 bool config_unset(struct span key);
 
-// The same for a machine's own defaults: config_was_set() does not see it.
+// config_set() that outlives a reset: the value is in the journal before this returns true. On a machine without flash
+// it is set and no more. On failure `why` says so, and the old value stays.
+bool config_keep(struct span key, struct span value, struct text *why);
+
+// Back to the default, in the journal too.
+bool config_forget(struct span key, struct text *why);
+
+// Sets what config_keep() has kept. Once, after journal_start(), and before whatever is to win over it. A value that
+// the table does not take any more is left out, with a line on the console.
+void config_recall(void);
+
+// config_set() for a machine's own defaults: config_was_set() does not see it.
 bool config_preset(struct span key, struct span value, struct text *why);
 
 // True when config_set() or config_read() has set the key since config_defaults(), to whatever value.

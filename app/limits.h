@@ -57,6 +57,7 @@
 #define NET_SPARE          2   // connections beside the clients and HTTP: to say 503, or lingering in close
 #define SHELL_LINE         192 // bytes of a line typed at the console
 #define TLS_SESSIONS       0   // whose tasks the compiler leaves out
+#define JOURNAL_BLOB       0   // bytes of the longest blob of the journal; this class keeps none
 #define BOOT_NOTE          512 // bytes of what an emulator or a debugger may hand over at the start
 
 #elif defined(PIPIT_PROFILE_MEDIUM) // a few MB of RAM
@@ -111,6 +112,7 @@
 #define MAIL_WHY           200
 #define SHELL_LINE         320
 #define NET_SPARE          8
+#define JOURNAL_BLOB       4096
 #define BOOT_NOTE          16384
 #define TLS_SESSIONS       2
 #define TLS_ARENA          81920 // bytes that all of them share
@@ -173,6 +175,7 @@
 #define TLS_ARENA          262144
 #define TLS_IN             16384
 #define TLS_OUT            4096
+#define JOURNAL_BLOB       4096
 #define BOOT_NOTE          16384 // a host has none but in tests
 
 #endif

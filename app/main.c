@@ -6,6 +6,8 @@
 #include "../port/port.h"
 #include "../port/trail.h"
 #include "../services/service.h"
+#include "../services/users/journal.h"
+#include "config.h"
 #include "shell.h"
 
 #include "lwip/timeouts.h"
@@ -85,6 +87,12 @@ static void run_down(void)
     stop_services();
     while (port_now_ms() < end && net_open() > 0)
         port_idle(turn());
+}
+
+void pipit_recall(void)
+{
+    if (journal_start())
+        config_recall();
 }
 
 int pipit_main(void)

@@ -3,7 +3,7 @@
 #     PROFILE       its class in app/limits.h: small or medium
 #     CROSS, CPU    the compiler's prefix, and its flags for the processor
 #     COMMON        its choice of boards/common: the processor's file, and seed_pages.c or no_seed.c;
-#                   small_division.c where flash is short
+#                   ram_flash.c where there is no flash; small_division.c where flash is short
 #     OPTIMIZE      what the compiler is to optimize for (-Os)
 #     FLASH_BUDGET  bytes that the program may take
 #     QEMU          the emulator and the machine; NIC_MODEL: its network card, or NIC_DEVICE: the -device of one
@@ -25,7 +25,7 @@ PACKAGES_flash := $(BOARD_TOOLS) flash
 PACKAGES_board-suite := $(BOARD_TOOLS) qemu clients test
 
 ELF           := $(B)/pipit.elf
-CHOICES       := $(addprefix boards/common/,cortex_m.c seed_pages.c no_seed.c small_division.c)
+CHOICES       := $(addprefix boards/common/,cortex_m.c seed_pages.c no_seed.c ram_flash.c small_division.c)
 BOARD_SOURCES := $(wildcard boards/$(BOARD)/*.c) \
                  $(filter-out $(CHOICES),$(wildcard boards/common/*.c)) $(addprefix boards/common/,$(COMMON))
 BOARD_OBJECTS := $(BOARD_SOURCES:%.c=$(B)/%.o)

@@ -59,6 +59,26 @@ int port_netif_init(struct netif *netif);
 // netif_set_link_up() and netif_set_link_down(). True when more frames are waiting.
 bool port_netif_poll(struct netif *netif);
 
+/// Flash ///
+
+// NOR flash for what outlives a power-off: programming clears bits and no more, erasing sets all of a unit's. A machine
+// may have the region in RAM that survives a reset, or in a file.
+struct flash_geometry {
+    uint32_t size;         // bytes of the region, a multiple of erase_unit; 0 on a machine without flash
+    uint32_t erase_unit;   // bytes, a multiple of program_unit
+    uint32_t program_unit; // bytes, a power of two of at most 256
+};
+struct flash_geometry port_flash_geometry(void);
+
+// Offsets count from the beginning of the region. An erased byte reads 0xff.
+void port_flash_read(uint32_t offset, void *bytes, size_t length);
+
+// Both wait until it is done, and for whatever else a power cut could still lose. `offset` and `length` are multiples
+// of the program unit, and no unit is programmed twice between two erases. A power cut may leave any state of the unit
+// that was in work. False when the machine knows that it failed; who must know reads it back.
+bool port_flash_program(uint32_t offset, const void *bytes, size_t length);
+bool port_flash_erase(uint32_t offset);
+
 /// Memory ///
 
 // Bytes of the stack, and how many of them were ever used; both 0 on a machine that does not count them.

@@ -4,6 +4,7 @@
 #include "../port/port.h"
 #include "backend.h"
 #include "console.h"
+#include "flash.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -232,7 +233,12 @@ int machine_start(int argc, char **argv)
     if (!options_read(argc, argv, &options, &why))
         return refuse(&why);
     if (options.action != OPTIONS_RUN)
-        return show(options.action);
+        return options_settings(argc, argv, &options, &why) ? show(options.action) : refuse(&why);
+    if (!flash_open(options.flash, &why))
+        return refuse(&why);
+    pipit_recall();
+    if (!options_settings(argc, argv, &options, &why))
+        return refuse(&why);
     raise_descriptor_limit();
     backend = options.tap != NULL ? &tap_backend : &slirp_backend;
     return backend->open(&options, &backend_link, &why) ? MACHINE_READY : refuse(&why);

@@ -70,6 +70,13 @@ static bool take_tap(struct options *o, const char *value, struct text *why)
     return true;
 }
 
+static bool take_flash(struct options *o, const char *value, struct text *why)
+{
+    (void)why;
+    o->flash = value;
+    return true;
+}
+
 static bool take_address(struct options *o, const char *value, struct text *why)
 {
     uint32_t address, prefix;
@@ -211,6 +218,8 @@ static const struct option_row rows[] = {
     {"--gateway", "A.B.C.D", PHASE_MACHINE, take_gateway, "with --tap: the way to other networks"},
     {"--dns", "A.B.C.D", PHASE_MACHINE, take_dns, "with --tap: the name server"},
     {"--mtu", "N", PHASE_MACHINE, take_mtu, "with --tap: largest packet in bytes, up to 65440 (what the device has)"},
+    {"--flash", "FILE", PHASE_MACHINE, take_flash,
+     "where accounts are kept, or none (pipit/flash in XDG_STATE_HOME or ~/.local/state)"},
     {"--config", "FILE", PHASE_FILES, take_config, "read \"key = value\" lines"},
     {"--set", "KEY=VALUE", PHASE_KEYS, take_set, "set one key; again for more; wins over --config"},
     {"--help", NULL, PHASE_MACHINE, take_help, "show this, and end"},
@@ -340,9 +349,13 @@ static bool set_defaults(struct options *o, struct text *why)
 bool options_read(int argc, char **argv, struct options *options, struct text *why)
 {
     *options = (struct options){0};
-    return walk(argc, argv, PHASE_MACHINE, options, why) && check_together(options, why) &&
-           set_defaults(options, why) && walk(argc, argv, PHASE_FILES, options, why) &&
-           walk(argc, argv, PHASE_KEYS, options, why) && decide_development_mode(why);
+    return walk(argc, argv, PHASE_MACHINE, options, why) && check_together(options, why) && set_defaults(options, why);
+}
+
+bool options_settings(int argc, char **argv, struct options *options, struct text *why)
+{
+    return walk(argc, argv, PHASE_FILES, options, why) && walk(argc, argv, PHASE_KEYS, options, why) &&
+           decide_development_mode(why);
 }
 
 /// Help ///

@@ -19,17 +19,20 @@ struct options {
     enum options_action action;
     struct forward forwards[OPTIONS_FORWARDS];
     size_t forward_count;
-    const char *tap; // name of the TAP device; NULL means libslirp
+    const char *flash; // a file, or "none"; NULL means the usual file
+    const char *tap;   // name of the TAP device; NULL means libslirp
     const char *address;
     const char *gateway;
     const char *dns;
     uint32_t mtu; // 0: what the device has
 };
 
-// Reads the command line into `options`, and settings into their owners: first the simulator's own defaults, then
-// every --config file, then every --set, so that a --set wins wherever it stands. The settings of the network go to
+// Reads the command line into `options`, and sets the simulator's own defaults; the settings of the network go to
 // net_settings. config_defaults() comes before. False with one sentence in `why`, which has no line end.
 bool options_read(int argc, char **argv, struct options *options, struct text *why);
+
+// After options_read(): every --config file, then every --set, so that a --set wins wherever it stands.
+bool options_settings(int argc, char **argv, struct options *options, struct text *why);
 
 // Writes the list of options, then the keys of --set.
 void options_help(void (*write)(const char *bytes, size_t length));

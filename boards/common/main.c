@@ -12,7 +12,6 @@ static void apply_note(void)
 {
     char buffer[200];
     struct text why = text_in(buffer, sizeof buffer);
-    note_read();
     if (!config_read(note_settings(), &why))
         log_line(LOG_ERROR, "board", "boot note: %s", text_end(&why));
 }
@@ -33,8 +32,11 @@ _Noreturn void board_main(void)
     machine_start();
     config_defaults();
     retained_begin();
+    note_read();
+    bool has_entropy = entropy_start();
+    pipit_recall();
     apply_note();
-    greet(entropy_start());
+    greet(has_entropy);
     pipit_main();
     port_reboot("it could not start");
 }

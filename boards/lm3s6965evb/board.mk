@@ -8,7 +8,7 @@ COMMON       := cortex_m.c seed_pages.c small_division.c
 OPTIMIZE     := -Oz -flto -flto-partition=one -ffat-lto-objects -fno-move-loop-invariants -fno-schedule-insns2 -fipa-pta \
                 -fmerge-all-constants -fno-tree-dominator-opts -fno-tree-sink -fno-tree-tail-merge -fno-caller-saves \
                 -fno-optimize-sibling-calls -Wl,-O2
-FLASH_BUDGET := 163840
+FLASH_BUDGET := 204800
 QEMU         := qemu-system-arm -M lm3s6965evb
 NIC_MODEL    := stellaris
 OPENOCD      := board/ek-lm3s6965.cfg

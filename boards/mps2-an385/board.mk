@@ -2,7 +2,7 @@
 PROFILE      := medium
 CROSS        := arm-none-eabi-
 CPU          := -mcpu=cortex-m3 -mthumb
-COMMON       := cortex_m.c no_seed.c
+COMMON       := cortex_m.c no_seed.c ram_flash.c
 OPTIMIZE     := -O2
 FLASH_BUDGET := 524288
 QEMU         := qemu-system-arm -M mps2-an385

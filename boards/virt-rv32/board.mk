@@ -2,7 +2,7 @@
 PROFILE      := medium
 CROSS        := riscv64-unknown-elf-
 CPU          := -misa-spec=2.2 -march=rv32imac -mabi=ilp32
-COMMON       := no_seed.c
+COMMON       := no_seed.c ram_flash.c
 OPTIMIZE     := -O2
 FLASH_BUDGET := 524288
 QEMU         := qemu-system-riscv32 -M virt -bios none -m 16M -global virtio-mmio.force-legacy=false

@@ -232,6 +232,7 @@ static void users_failed(struct http_exchange *x, enum users_error error)
         [-USERS_WRONG_PASSWORD] = {API_WRONG_PASSWORD, "The user name or the password is wrong."},
         [-USERS_FULL] = {API_INTERNAL, "No more accounts can be kept; nothing was changed."},
         [-USERS_NO_ENTROPY] = {API_INTERNAL, "The machine has no randomness to keep a password with."},
+        [-USERS_NOT_KEPT] = {API_INTERNAL, "The flash memory failed; nothing was changed."},
     };
     api_fail(x, meanings[-(int)error].error, meanings[-(int)error].message, 0);
 }

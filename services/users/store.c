@@ -4,7 +4,8 @@
 #include "siphash.h"
 #include <string.h>
 
-// Where an account's name and email stand in `text`, one behind the other.
+// Where an account's name and email stand in `text`, one behind the other. Without a name nobody has the slot: the
+// account's record was damaged, and its uid is not used again.
 struct account {
     struct users_secret secret;
     uint32_t text;
@@ -12,6 +13,7 @@ struct account {
     uint16_t next_by_email;
     uint8_t name_length;
     uint8_t email_length;
+    uint16_t place; // of its record in flash
 };
 
 // Heads of chains. An account is number uid here, which is its slot's number plus one; 0 ends a chain.
@@ -26,15 +28,22 @@ _Static_assert(USERS_TEXT >= NAME_MAX_BYTES + EMAIL_MAX_BYTES, "the longest acco
 POOL(accounts, struct account, USERS_MAX);
 static char text[USERS_TEXT];
 static uint32_t text_length;
+static uint32_t nobodys; // slots that nobody has
 static struct index by_name;
 static struct index by_email;
 static struct siphash_key index_key;
 
 /// Accounts ///
 
-static struct account *account_of(uint32_t uid)
+static struct account *slot_of(uint32_t uid)
 {
     return uid == 0 || uid > accounts.used ? NULL : pool_slot(&accounts, uid - 1);
+}
+
+static struct account *account_of(uint32_t uid)
+{
+    struct account *a = slot_of(uid);
+    return a != NULL && a->name_length > 0 ? a : NULL;
 }
 
 static struct span name_of(const struct account *a)
@@ -59,12 +68,15 @@ bool users_by_uid(uint32_t uid, struct users_account *account)
 // Accounts are never given back, so those in use stand together at the front.
 bool users_walk(uint32_t *at, struct users_account *account)
 {
-    return users_by_uid(++*at, account);
+    while (++*at <= accounts.used)
+        if (users_by_uid(*at, account))
+            return true;
+    return false;
 }
 
 uint32_t users_count(void)
 {
-    return accounts.used;
+    return accounts.used - nobodys;
 }
 
 /// Indexes ///
@@ -152,26 +164,71 @@ static void link_account(uint16_t *head, uint16_t *next, uint32_t uid)
     *head = (uint16_t)uid;
 }
 
+static void put_in(uint32_t uid, struct span name, struct span email, const struct users_secret *secret)
+{
+    struct account *a = slot_of(uid);
+    fill(a, name, email, secret);
+    link_account(bucket(&by_name, name), &a->next_by_name, uid);
+    link_account(bucket(&by_email, email), &a->next_by_email, uid);
+}
+
 enum users_error users_commit_account(struct span name, struct span email, const struct users_secret *secret,
                                       uint32_t *uid)
 {
+    uint16_t place = 0;
     if (users_find_name(name) != 0 || users_find_email(email) != 0)
         return USERS_TAKEN;
     if (users_store_full(name, email))
         return USERS_FULL;
+    struct users_account account = {accounts.used + 1, name, email};
+    enum users_error result = journal_keep_account(&account, secret, false, &place);
+    if (result != USERS_OK)
+        return result;
     struct account *a = pool_take(&accounts);
-    fill(a, name, email, secret);
-    *uid = pool_index(&accounts, a) + 1;
-    link_account(bucket(&by_name, name), &a->next_by_name, *uid);
-    link_account(bucket(&by_email, email), &a->next_by_email, *uid);
+    a->place = place;
+    put_in(account.uid, name, email, secret);
+    *uid = account.uid;
     return USERS_OK;
 }
 
 enum users_error users_commit_secret(uint32_t uid, const struct users_secret *secret)
 {
-    struct account *a = account_of(uid);
-    if (a == NULL)
+    struct users_account account;
+    uint16_t place = 0;
+    if (!users_by_uid(uid, &account))
         return USERS_UNKNOWN;
-    a->secret = *secret;
+    enum users_error result = journal_keep_account(&account, secret, true, &place);
+    if (result != USERS_OK)
+        return result;
+    account_of(uid)->secret = *secret;
+    account_of(uid)->place = place;
     return USERS_OK;
+}
+
+/// What the journal had ///
+
+uint16_t users_place(uint32_t uid)
+{
+    const struct account *a = slot_of(uid);
+    return a == NULL ? 0 : a->place;
+}
+
+bool users_set_place(uint32_t uid, uint16_t place)
+{
+    for (; accounts.used < uid; nobodys++)
+        if (pool_take(&accounts) == NULL)
+            return false;
+    if (uid > 0)
+        slot_of(uid)->place = place;
+    return uid > 0;
+}
+
+bool users_restore(const struct users_account *account, const struct users_secret *secret)
+{
+    if (account_of(account->uid) != NULL || account->name.length + account->email.length > sizeof text - text_length ||
+        users_find_name(account->name) != 0 || users_find_email(account->email) != 0)
+        return false;
+    put_in(account->uid, account->name, account->email, secret);
+    nobodys--;
+    return true;
 }

@@ -32,11 +32,28 @@ uint32_t users_find_email(struct span email);
 // False when there is no such account.
 bool users_secret_of(uint32_t uid, struct users_secret *secret);
 
-// A new account: USERS_OK with its uid, USERS_TAKEN or USERS_FULL. Both texts must be within the bounds.
+// A new account: USERS_OK with its uid, USERS_TAKEN, USERS_FULL or USERS_NOT_KEPT. Both texts must be within the
+// bounds.
 enum users_error users_commit_account(struct span name, struct span email, const struct users_secret *secret,
                                       uint32_t *uid);
 
-// A new password: USERS_OK or USERS_UNKNOWN.
+// A new password: USERS_OK, USERS_UNKNOWN, USERS_FULL or USERS_NOT_KEPT.
 enum users_error users_commit_secret(uint32_t uid, const struct users_secret *secret);
+
+/// Between the accounts and the journal ///
+
+// From journal.c. Writes the account to flash; `again` when it is there already, with another password. USERS_OK with
+// the record's place, USERS_FULL or USERS_NOT_KEPT.
+enum users_error journal_keep_account(const struct users_account *account, const struct users_secret *secret,
+                                      bool again, uint16_t *place);
+
+// Where the newest record of the account is; 0 when there is none, or no such account.
+uint16_t users_place(uint32_t uid);
+
+// Sets it. Slots up to this account's are taken, empty ones too. False when there is no room for so many.
+bool users_set_place(uint32_t uid, uint16_t place);
+
+// Fills such a slot. False when the texts have no room, or belong to another account.
+bool users_restore(const struct users_account *account, const struct users_secret *secret);
 
 #endif

@@ -3,6 +3,7 @@
 #include "../../port/log.h"
 #include "../../port/pool.h"
 #include "../../port/port.h"
+#include "journal.h"
 #include "pbkdf2.h"
 #include "store.h"
 #include <mbedtls/platform_util.h>
@@ -261,7 +262,7 @@ static uint32_t users_step(uint64_t now_ms)
     (void)now_ms;
     struct users_job *job = queue;
     if (job == NULL)
-        return SERVICE_IDLE;
+        return journal_step() ? 0 : SERVICE_IDLE;
     queue_remove(job);
     queue_append(job);
     if (job_turn(job))
@@ -287,6 +288,14 @@ static const struct metric metrics[] = {
     {"pipit_logins_total", NULL, &counters.logins, NULL, HELP("Logins with the right password.")},
     {"pipit_logins_failed_total", NULL, &counters.logins_failed, NULL,
      HELP("Logins with a wrong password or an unknown name.")},
+    {"pipit_journal_free_bytes", NULL, NULL, records_free_bytes, HELP("Room for records in flash.")},
+    {"pipit_journal_records_total", NULL, NULL, records_appended, HELP("Records written to flash since the start.")},
+    {"pipit_journal_reclaimed_total", NULL, NULL, records_reclaimed, HELP("Segments of flash that were made free.")},
+    {"pipit_journal_failures_total", NULL, NULL, records_failures, HELP("Records that the flash did not take.")},
+    {"pipit_journal_erases", "of=\"least worn\"", NULL, records_least_erases,
+     HELP("Times that a segment of flash was erased.")},
+    {"pipit_journal_erases", "of=\"most worn\"", NULL, records_most_erases,
+     HELP("Times that a segment of flash was erased.")},
 };
 
 const struct service users_service = {

@@ -19,6 +19,7 @@ enum users_error {
     USERS_WRONG_PASSWORD = -3, // or an unknown name: the same answer after the same work
     USERS_FULL = -4,           // USERS_MAX accounts exist, or their texts are used up; nothing was changed
     USERS_NO_ENTROPY = -5,     // the machine has no randomness for a salt
+    USERS_NOT_KEPT = -6,       // the flash memory failed; nothing was changed
 };
 
 // An account as others may see it. The spans point into the store and are valid until the caller returns to the loop.

@@ -12,7 +12,7 @@ PORT = ["port/port.h", "port/net.h", "port/tls/tls.h", "port/span.h", "port/text
         "port/scratch.h"]
 # What services may call of each other. The verify and the status service are reached through gRPC alone, so they are not
 # here; codes.h is a table that both the verify service and the gate keep one of.
-PUBLIC = ["services/users/users.h", "services/hub/hub.h", "services/verify/codes.h", "services/echo/echo.h", "services/nodes/nodes.h",
+PUBLIC = ["services/users/users.h", "services/users/journal.h", "services/hub/hub.h", "services/verify/codes.h", "services/echo/echo.h", "services/nodes/nodes.h",
           "services/mail/mail.h", "services/rpc/rpc.h", "services/rpc/server.h", "services/rpc/channel.h",
           "services/rpc/message.h"]
 # What the firmware may take from the C library: nothing that has a heap, a file or a locale behind it.

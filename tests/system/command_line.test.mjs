@@ -160,7 +160,7 @@ async function cpuSeconds(pid) {
 // Without a console: stdin, stdout or both lead nowhere.
 async function detached(stdio) {
   const port = await freePort();
-  const child = spawn(pipitPath, ['--forward', `${port}:80`], { stdio });
+  const child = spawn(pipitPath, ['--flash', 'none', '--forward', `${port}:80`], { stdio });
   process.once('exit', () => child.kill('SIGKILL'));
   const pipit = reachable({ child, exited: event(child, 'exit').then(([code]) => code) }, '127.0.0.1', port);
   for (let tries = 0; ; tries++) {

@@ -1,7 +1,9 @@
 // Starts the simulator for a test and looks after it.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -27,12 +29,19 @@ export async function freePort() {
 const running = new Set();
 process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
+// A user's own accounts are none of a test's business, however it starts the simulator.
+const state = mkdtempSync(path.join(tmpdir(), 'pipit-state-'));
+process.env.XDG_STATE_HOME = state;
+process.once('exit', () => rmSync(state, { recursive: true, force: true }));
+const withFlash = (args) => (args.some((each) => /^--flash(=|$)/.test(each)) ? args : ['--flash', 'none', ...args]);
+
 /**
  * Runs the program and collects its console; does not wait for anything. `env` is added to its environment; `read`
- * makes lines of a terminal's out of what comes.
+ * makes lines of a terminal's out of what comes. The simulator keeps its accounts in memory, unless `args` has --flash.
  */
 export function spawnPipit(args, program = pipitPath, { env = {}, read = (text) => text } = {}) {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  const simulator = path.basename(program) === 'pipit';
+  const child = spawn(program, simulator ? withFlash(args) : args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   running.add(child);
   child.once('exit', () => running.delete(child));
   // One that a failed test has left running must not keep the process from ending, or its report never comes: it counts

@@ -9,6 +9,7 @@ uint64_t machine_wall_ms = 1763841600000;
 uint32_t machine_wall_sets;
 bool machine_has_entropy = true;
 bool (*machine_certificates)(const char *name, const char **pem, size_t *length);
+const struct machine_flash *machine_flash;
 char machine_console[16384];
 static size_t console_length;
 static char typed[4096];
@@ -50,6 +51,26 @@ bool port_entropy(void *bytes, size_t length)
 bool port_certificates(const char *name, const char **pem, size_t *length)
 {
     return machine_certificates != NULL && machine_certificates(name, pem, length);
+}
+
+struct flash_geometry port_flash_geometry(void)
+{
+    return machine_flash != NULL ? machine_flash->geometry : (struct flash_geometry){0};
+}
+
+void port_flash_read(uint32_t offset, void *bytes, size_t length)
+{
+    machine_flash->read(offset, bytes, length);
+}
+
+bool port_flash_program(uint32_t offset, const void *bytes, size_t length)
+{
+    return machine_flash->program(offset, bytes, length);
+}
+
+bool port_flash_erase(uint32_t offset)
+{
+    return machine_flash->erase(offset);
 }
 
 size_t port_console_read(char *bytes, size_t size)

@@ -17,6 +17,15 @@ extern bool machine_has_entropy;
 // What answers port_certificates(); NULL: there are none.
 extern bool (*machine_certificates)(const char *name, const char **pem, size_t *length);
 
+// What port_flash_*() are to answer; NULL: there is no flash.
+struct machine_flash {
+    struct flash_geometry geometry;
+    void (*read)(uint32_t offset, void *bytes, size_t length);
+    bool (*program)(uint32_t offset, const void *bytes, size_t length);
+    bool (*erase)(uint32_t offset);
+};
+extern const struct machine_flash *machine_flash;
+
 // What was written to the console since machine_console_clear(), NUL-terminated; old text is dropped when it is full.
 extern char machine_console[16384];
 void machine_console_clear(void);

@@ -23,7 +23,7 @@ static bool reads(const char *words)
         argv[argc++] = (char *)(uintptr_t)word;
     struct text why = text_in(sentence, sizeof sentence - 1);
     config_defaults();
-    bool good = options_read(argc, argv, &options, &why);
+    bool good = options_read(argc, argv, &options, &why) && options_settings(argc, argv, &options, &why);
     sentence[why.length] = '\0';
     return good;
 }
