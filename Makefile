@@ -54,13 +54,14 @@ compile = @mkdir -p $(@D); echo "  CC $@"; $(CC) $(1) -MD -MP -c $< -o $@
 
 # Features, and the profiles that have them; elsewhere their absent.c says that they are not there. echo and interop are
 # for tests of the simulator alone.
-FEATURES    := tls nodes echo interop
+FEATURES    := tls nodes syslog echo interop
 FEATURES_sim    := $(FEATURES)
-FEATURES_medium := tls nodes
+FEATURES_medium := tls nodes syslog
 FEATURES_small  :=
 ABSENT      := $(filter-out $(FEATURES_$(PROFILE)),$(FEATURES))
 SOURCES_tls     := port/tls/%
 SOURCES_nodes   := services/nodes/%
+SOURCES_syslog  := port/syslog/%
 SOURCES_echo    := services/echo/%
 SOURCES_interop := services/interop/%
 
@@ -68,7 +69,7 @@ include port/third_party.mk
 
 # The firmware: everything that goes to a board too.
 OUR_SOURCES := $(filter-out %/absent.c $(foreach feature,$(ABSENT),$(SOURCES_$(feature))), \
-                 $(wildcard app/*.c port/*.c port/tls/*.c services/*/*.c)) \
+                 $(wildcard app/*.c port/*.c port/tls/*.c port/syslog/*.c services/*/*.c)) \
                $(foreach feature,$(ABSENT),$(wildcard port/$(feature)/absent.c services/$(feature)/absent.c))
 OUR_OBJECTS := $(OUR_SOURCES:%.c=$(B)/%.o) $(PROTOS:%.proto=$(B)/%.pb.o)
 FIRMWARE    := $(OUR_OBJECTS) $(THIRD_PARTY_OBJECTS)

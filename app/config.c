@@ -2,6 +2,7 @@
 #include "../port/log.h"
 #include "../port/net.h"
 #include "../port/scratch.h"
+#include "../port/syslog/syslog.h"
 #include "../services/echo/echo.h"
 #include "../services/gateway/gateway.h"
 #include "../services/gateway/status_client.h"
@@ -211,12 +212,16 @@ static const struct config_key keys[] = {
     {.name = "log.level",
      FIELD_CHOICE(log_threshold, levels, LOG_INFO),
      HELP(.help = "the least important lines that are logged")},
+    {.name = "log.host",
+     FIELD_TEXT(syslog_settings.host, "", syslog_check),
+     HELP(.help = "the name or address of a syslog server that gets the log too (RFC 5424 over UDP); empty for none")},
+    {.name = "log.port", FIELD_NUMBER(syslog_settings.port, 1, 65535, 514), HELP(.help = "its port")},
 };
 
 #define KEY_COUNT    (sizeof keys / sizeof keys[0])
-#define KEY_NAME_MAX 24 // bytes of the longest name
+#define KEY_NAME_MAX CONFIG_NAME
 
-static bool was_set[KEY_COUNT];
+static uint32_t was_set[(KEY_COUNT + 31) / 32]; // a bit for each
 static const char secret_set[] = "(set)", secret_unset[] = "(unset)";
 
 int config_find(struct span key)
@@ -225,6 +230,16 @@ int config_find(struct span key)
         if (span_equal(key, span_of(keys[i].name)))
             return (int)i;
     return -1;
+}
+
+const char *config_name(size_t index)
+{
+    return index < KEY_COUNT ? keys[index].name : NULL;
+}
+
+bool config_is_secret(size_t index)
+{
+    return keys[index].type == CONFIG_SECRET;
 }
 
 /// Did you mean ///
@@ -469,7 +484,8 @@ bool config_set(struct span name, struct span value, struct text *why)
     if (index < 0)
         return refuse_key(name, why);
     bool good = set_value(&keys[index], value, why);
-    was_set[index] |= good;
+    if (good)
+        was_set[index / 32] |= 1u << index % 32;
     return good;
 }
 
@@ -482,7 +498,7 @@ bool config_preset(struct span name, struct span value, struct text *why)
 bool config_was_set(struct span name)
 {
     int index = config_find(name);
-    return index >= 0 && was_set[index];
+    return index >= 0 && (was_set[index / 32] >> index % 32 & 1) != 0;
 }
 
 /// Defaults ///
@@ -668,29 +684,67 @@ bool config_show(size_t index, struct text *out)
     return true;
 }
 
+// "1 to 3600", "error, warning, info or debug"
+static void show_range(const struct config_key *key, struct text *out)
+{
+    switch ((enum config_type)key->type) {
+    case CONFIG_NUMBER:
+    case CONFIG_BOOL:
+        text_format(out, key->type == CONFIG_BOOL ? "%u or %u" : "%u to %u", (unsigned)key->least, (unsigned)key->most);
+        break;
+    case CONFIG_CHOICE:
+        list_choices(key, out);
+        break;
+    case CONFIG_TEXT:
+        text_string(out, "text");
+        break;
+    case CONFIG_SECRET:
+        text_string(out, "secret text");
+        break;
+    }
+}
+
+static void show_default(const struct config_key *key, struct text *out)
+{
+    text_string(out, "default ");
+    switch ((enum config_type)key->type) {
+    case CONFIG_NUMBER:
+    case CONFIG_BOOL:
+        text_format(out, "%u", (unsigned)key->initial);
+        break;
+    case CONFIG_CHOICE:
+        text_string(out, key->choices[key->initial]);
+        break;
+    case CONFIG_TEXT:
+    case CONFIG_SECRET:
+        text_string(out, key->first[0] != '\0' ? key->first : "empty");
+        break;
+    }
+}
+
+void config_range(size_t index, struct text *out)
+{
+    const struct config_key *key = &keys[index];
+    show_range(key, out);
+    text_string(out, "; ");
+    if (has_default(key))
+        text_string(out, "the default");
+    else
+        show_default(key, out);
+}
+
+HELP(const char *config_meaning(size_t index) { return keys[index].help; })
+
 bool config_help(size_t index, struct text *out)
 {
     if (index >= KEY_COUNT)
         return false;
     const struct config_key *key = &keys[index];
     text_format(out, "%s (", key->name);
-    switch ((enum config_type)key->type) {
-    case CONFIG_NUMBER:
-        text_format(out, "%u to %u, default %u", (unsigned)key->least, (unsigned)key->most, (unsigned)key->initial);
-        break;
-    case CONFIG_BOOL:
-        text_format(out, "0 or 1, default %u", (unsigned)key->initial);
-        break;
-    case CONFIG_CHOICE:
-        list_choices(key, out);
-        text_format(out, ", default %s", key->choices[key->initial]);
-        break;
-    case CONFIG_TEXT:
-        text_format(out, "text, default %s", key->first[0] != '\0' ? key->first : "empty");
-        break;
-    case CONFIG_SECRET:
-        text_string(out, "secret text");
-        break;
+    show_range(key, out);
+    if (key->type != CONFIG_SECRET) {
+        text_string(out, ", ");
+        show_default(key, out);
     }
     text_string(out, "): ");
     HELP(text_string(out, key->help);)

@@ -5,6 +5,7 @@
 #define PIPIT_CONFIG_H
 
 #include "../port/text.h"
+#include "limits.h"
 
 // Sets every key to its default.
 void config_defaults(void);
@@ -46,7 +47,21 @@ bool config_show(size_t index, struct text *out);
 // Writes the line of help for key number `index`: name, range, default, meaning.
 bool config_help(size_t index, struct text *out);
 
+// Writes what key number `index` may be set to, and whether it is: "1 to 3600; default 25", "0 or 1; the default".
+void config_range(size_t index, struct text *out);
+
+// The line of help for key number `index` (HELP() of limits.h).
+HELP(const char *config_meaning(size_t index);)
+
 // The number of a key, or -1.
 int config_find(struct span key);
+
+// The name of key number `index`, at most CONFIG_NAME bytes; NULL behind the last one.
+const char *config_name(size_t index);
+
+#define CONFIG_NAME 24
+
+// True when its value must never be shown.
+bool config_is_secret(size_t index);
 
 #endif

@@ -56,6 +56,11 @@
 #define MAIL_WHY           144 // bytes of the sentence of a failure
 #define NET_SPARE          2   // connections beside the clients and HTTP: to say 503, or lingering in close
 #define SHELL_LINE         192 // bytes of a line typed at the console
+#define LINE_HISTORY       96  // bytes of the lines typed before
+#define LOG_BURST          40  // lines of one module at once
+#define LOG_PER_SECOND     5   // lines of one module for ever
+#define SYSLOG_QUEUE       0   // bytes of lines waiting to go to log.host; 0: this class has no syslog
+#define SYSLOG_HOST        2   // bytes of log.host
 #define TLS_SESSIONS       0   // whose tasks the compiler leaves out
 #define JOURNAL_BLOB       0   // bytes of the longest blob of the journal; this class keeps none
 #define BOOT_NOTE          512 // bytes of what an emulator or a debugger may hand over at the start
@@ -111,6 +116,11 @@
 #define MAIL_SUBJECT       128
 #define MAIL_WHY           200
 #define SHELL_LINE         320
+#define LINE_HISTORY       1024
+#define LOG_BURST          100
+#define LOG_PER_SECOND     10
+#define SYSLOG_QUEUE       4096
+#define SYSLOG_HOST        128
 #define NET_SPARE          8
 #define JOURNAL_BLOB       4096
 #define BOOT_NOTE          16384
@@ -170,6 +180,11 @@
 #define MAIL_SUBJECT       128
 #define MAIL_WHY           200
 #define SHELL_LINE         320
+#define LINE_HISTORY       4096
+#define LOG_BURST          250
+#define LOG_PER_SECOND     50
+#define SYSLOG_QUEUE       16384
+#define SYSLOG_HOST        128
 #define NET_SPARE          64
 #define TLS_SESSIONS       8
 #define TLS_ARENA          262144

@@ -8,6 +8,7 @@
 #include "../services/service.h"
 #include "../services/users/journal.h"
 #include "config.h"
+#include "share.h"
 #include "shell.h"
 
 #include "lwip/timeouts.h"
@@ -40,6 +41,25 @@ static void note_longest(uint32_t *longest, uint32_t us)
         *longest = us;
 }
 
+/// The turn ///
+
+static uint32_t part_began_us;
+
+// What ends here began where the part before it ended.
+static uint32_t part_ended(struct share *share)
+{
+    uint32_t now = port_now_us();
+    uint32_t us = now - part_began_us;
+    share->us += us;
+    part_began_us = now;
+    return us;
+}
+
+static void phase_ended(enum share_phase phase)
+{
+    note_longest(&share_phase_longest_us[phase], part_ended(&share_phases[phase]));
+}
+
 // Returns how long the services agree to sleep, in milliseconds.
 static uint32_t step_services(void)
 {
@@ -49,9 +69,8 @@ static uint32_t step_services(void)
         if (services[i]->step == NULL)
             continue;
         trail_turn = services[i]->name;
-        uint32_t before = port_now_us();
         uint32_t wish = services[i]->step(now);
-        note_longest(&service_longest_us[i], port_now_us() - before);
+        note_longest(&service_longest_us[i], part_ended(&share_services[i]));
         if (wish < sleep)
             sleep = wish;
     }
@@ -61,19 +80,27 @@ static uint32_t step_services(void)
 static uint32_t turn(void)
 {
     uint32_t before = port_now_us();
+    part_began_us = before;
     trail_turn = "frames";
     bool more_frames = port_netif_poll(&net_interface);
+    phase_ended(SHARE_FRAMES);
     trail_turn = "timers";
     sys_check_timeouts();
+    phase_ended(SHARE_TIMERS);
     trail_turn = "connections";
     net_poll();
+    phase_ended(SHARE_CONNECTIONS);
     uint32_t sleep = step_services();
     trail_turn = "console";
-    shell_step();
+    log_poll();
+    bool more_lines = shell_step();
+    share_poll();
+    phase_ended(SHARE_CONSOLE);
     trail_turn = "output";
     net_flush();
-    note_longest(&longest_turn_us, port_now_us() - before);
-    if (more_frames || net_pending())
+    phase_ended(SHARE_OUTPUT);
+    note_longest(&longest_turn_us, part_began_us - before);
+    if (more_frames || more_lines || shell_is_stale() || net_pending())
         return 0;
     uint32_t timer = sys_timeouts_sleeptime();
     return timer < sleep ? timer : sleep;

@@ -13,6 +13,7 @@
 #include "../services/status/status.h"
 #include "../services/users/users.h"
 #include "../services/verify/verify.h"
+#include "share.h"
 
 // The client of gRPC comes last: what the gateway asks for in its step is on its way in the same turn.
 const struct service *const services[] = {
@@ -23,6 +24,7 @@ const struct service *const services[] = {
 
 const size_t service_count = sizeof services / sizeof services[0];
 uint32_t service_longest_us[sizeof services / sizeof services[0]];
+struct share share_services[sizeof services / sizeof services[0]];
 
 const struct rpc_service *const rpc_services[] = {&verify_rpc, &status_rpc, &health_rpc, &interop_rpc};
 const size_t rpc_service_count = sizeof rpc_services / sizeof rpc_services[0];

@@ -1,209 +1,92 @@
 #include "shell.h"
 #include "../port/log.h"
-#include "../port/net.h"
-#include "../port/pool.h"
 #include "../port/port.h"
-#include "../services/gateway/gateway.h"
 #include "../services/gateway/verify_client.h"
-#include "../services/hub/hub.h"
 #include "../services/mail/mail.h"
-#include "../services/service.h"
-#include "../services/users/users.h"
 #include "../services/verify/codes.h"
 #include "config.h"
 #include "limits.h"
+#include "line.h"
 #include "main.h"
-#include <mbedtls/platform_util.h>
+#include "shell_private.h"
 
-#define LINE_MAX_BYTES SHELL_LINE // the longest key and value fit
+#define BYTES_A_TURN 64
 
-static char line[LINE_MAX_BYTES];
-static size_t line_length;
+// What the console does beside taking commands.
+static struct {
+    shell_next *next; // says the next line of an answer
+    uint32_t at;
+    shell_take *take; // gets the lines that are typed
+    bool secret;
+} doing;
 
-static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void say(const char *format, ...)
+/// For the commands ///
+
+void say(const char *format, ...)
 {
-    char buffer[300];
-    struct text t = text_in(buffer, sizeof buffer - 1);
+    char buffer[SAY_MOST + 1];
+    struct text t = text_in(buffer, SAY_MOST);
+    t.escapes = true;
     va_list arguments;
     va_start(arguments, format);
     text_vformat(&t, format, arguments);
     va_end(arguments);
     buffer[t.length++] = '\n';
-    port_console_write(buffer, t.length);
+    log_write(buffer, t.length);
+}
+
+void shell_go_on(shell_next *next)
+{
+    doing.next = next;
+    doing.at = 0;
+}
+
+void shell_ask(shell_take *take, bool secret)
+{
+    doing.take = take;
+    doing.secret = secret;
 }
 
 /// Commands ///
 
-static void command_status(struct span rest)
-{
-    (void)rest;
-    char address[16];
-    say("address %s (%s), name %s, link %s", net_address_text(net_own_address(), address),
-        net_origin_name(net_own_origin()), net_own_name(), net_link_up() != 0 ? "up" : "down");
-    say("%u connections, %u chat clients, %u users, newest event %llu", net_open(), hub_clients(), users_count(),
-        (unsigned long long)hub_newest());
-    say("longest turn %u us", longest_turn_us);
-    if (port_stack_size() > 0)
-        say("started after: %s; %zu of %zu bytes of stack used", port_reset_reason(), port_stack_used(),
-            port_stack_size());
-}
+static shell_run command_help;
 
-static void command_top(struct span rest)
-{
-    (void)rest;
-    for (size_t i = 0; i < service_count; i++)
-        say("%s: longest step %u us", services[i]->name, service_longest_us[i]);
-}
-
-static void command_pools(struct span rest)
-{
-    (void)rest;
-    for (const struct pool *p = pool_next(NULL); p != NULL; p = pool_next(p))
-        say("%s: %u of %u used, %u at most, %u refused, %zu bytes a slot", p->name, p->used, p->size, p->high_water,
-            p->refused, p->slot_size);
-}
-
-static void command_users(struct span rest)
-{
-    (void)rest;
-    struct users_account account;
-    uint32_t at = 0;
-    while (users_walk(&at, &account))
-        say("%u %.*s <%.*s>", account.uid, (int)account.name.length, account.name.at, (int)account.email.length,
-            account.email.at);
-    say("%u users", users_count());
-}
-
-static void command_who(struct span rest)
-{
-    (void)rest;
-    struct span name;
-    uint32_t at = 0;
-    while (hub_walk(&at, &name))
-        say("%.*s", (int)name.length, name.at);
-    say("%u online", hub_clients());
-}
-
-static void command_kick(struct span name)
-{
-    if (!hub_kick(name))
-        say("Nobody called %.*s is online.", (int)name.length, name.at);
-}
-
-static void command_say(struct span text)
-{
-    if (text.length > 0 && !hub_say(text))
-        say("That is too long with so many quotes, backslashes or control characters.");
-}
-
-static void command_mail(struct span rest)
-{
-    struct span word = span_cut(&rest, ' ');
-    struct span address = span_trim(rest);
-    const char *wrong = users_check_email(address);
-    if (!span_equal_nocase(word, span_of("test")) || address.length == 0)
-        say("Say it as: mail test ADDRESS");
-    else if (wrong != NULL)
-        say("%s", wrong);
-    else if (!mail_configured())
-        say("No mail relay is configured; set mail.host first.");
-    else if (!mail_test(address))
-        say("A test is under way, or too many mails wait; try again in a moment.");
-}
-
-// Development mode that nobody has asked for is there because nobody mails codes. Now somebody does.
-static void leave_development_mode(void)
-{
-    if (codes_settings.echo == 0 || config_was_set(span_of("dev.echo_code")) ||
-        (config_is_default(span_of("mail.host")) && config_is_default(span_of("verify.target"))))
-        return;
-    codes_settings.echo = 0;
-    say("Development mode is off: codes are mailed and not shown.");
-}
-
-static void command_set(struct span rest)
-{
-    char buffer[200];
-    struct text why = text_in(buffer, sizeof buffer);
-    struct span key = span_cut(&rest, ' ');
-    if (!config_set(key, span_trim(rest), &why))
-        say("%s", text_end(&why));
-    leave_development_mode();
-}
-
-static void show_key(size_t index)
-{
-    char buffer[300];
-    struct text t = text_in(buffer, sizeof buffer);
-    if (config_show(index, &t))
-        say("%s", text_end(&t));
-}
-
-static void command_get(struct span key)
-{
-    int index = config_find(key);
-    if (index < 0)
-        say("There is no key %.*s; `config` lists them.", (int)key.length, key.at);
-    else
-        show_key((size_t)index);
-}
-
-static void command_unset(struct span key)
-{
-    if (!config_unset(key))
-        say("There is no key %.*s; `config` lists them.", (int)key.length, key.at);
-}
-
-static void command_config(struct span rest)
-{
-    (void)rest;
-    char buffer[1];
-    for (size_t i = 0;; i++) {
-        struct text probe = text_in(buffer, sizeof buffer);
-        if (!config_show(i, &probe))
-            return;
-        show_key(i);
-    }
-}
-
-static void command_reboot(struct span rest)
-{
-    (void)rest;
-    port_reboot("asked for at the console");
-}
-
-static void command_help(struct span rest);
-
-// Name, what it does, and what it is for. A new command is a line here.
-static const struct {
-    const char *name;
-    void (*run)(struct span rest);
-    const char *help;
-} commands[] = {
-    {"help", command_help, "this list"},
-    {"status", command_status, "address, name, link, connections, clients, users, longest turn"},
-    {"top", command_top, "longest step of each service"},
-    {"pools", command_pools, "slots used, most ever used, size"},
-    {"users", command_users, "all accounts"},
-    {"who", command_who, "names online"},
-    {"kick", command_kick, "kick NAME: end somebody's connection"},
-    {"say", command_say, "say TEXT: a line from the house to all"},
-    {"mail", command_mail, "mail test ADDRESS: send a mail and show the conversation with the relay"},
-    {"get", command_get, "get KEY: one setting"},
-    {"set", command_set, "set KEY VALUE: change a setting"},
-    {"unset", command_unset, "unset KEY: back to the default"},
-    {"config", command_config, "all settings"},
-    {"reboot", command_reboot, "start again from reset"},
+// Name, arguments, what it does, and what it is for. A new command is a line here.
+const struct shell_command shell_commands[] = {
+    {"help", "", command_help, "this list"},
+    {"status", "", shell_status, "address, connections, clients, users, longest turn"},
+    {"net", "", shell_net, "address, gateway, name, link, connections by kind, counters"},
+    {"pools", "", shell_pools, "slots used, most ever used, size"},
+    {"users", "", shell_users, "all accounts"},
+    {"who", "", shell_who, "names online"},
+    {"kick", "NAME", shell_kick, "end somebody's connection"},
+    {"say", "TEXT", shell_say, "a line from the house to all"},
+    {"get", "KEY", shell_get, "one setting"},
+    {"set", "KEY VALUE", shell_set, "change a setting"},
+    {"unset", "KEY", shell_unset, "back to the default"},
+    {"config", "[PREFIX]", shell_config, "all settings, or those that begin so"},
+    {"mail", "test ADDRESS", shell_mail, "send a mail and show the conversation with the relay"},
+    {"log", "[LEVEL [MODULE]]", shell_log, "show or set what is logged"},
+    {"top", "", shell_top, "share of time and longest step, part by part"},
+    {"reboot", "", shell_reboot, "start again from reset"},
+    {"factory-reset", "", shell_factory_reset, "forget all accounts and settings"},
 };
 
-#define COMMANDS (sizeof commands / sizeof commands[0])
+const size_t shell_command_count = sizeof shell_commands / sizeof shell_commands[0];
+
+static bool next_help(uint32_t *at)
+{
+    if (*at == shell_command_count)
+        return false;
+    const struct shell_command *c = &shell_commands[(*at)++];
+    say("  %s%s%s - %s", c->name, c->arguments[0] != '\0' ? " " : "", c->arguments, c->help);
+    return true;
+}
 
 static void command_help(struct span rest)
 {
     (void)rest;
-    for (size_t i = 0; i < COMMANDS; i++)
-        say("  %s - %s", commands[i].name, commands[i].help);
+    shell_go_on(next_help);
 }
 
 static void run(struct span typed)
@@ -212,9 +95,9 @@ static void run(struct span typed)
     if (rest.length == 0)
         return;
     struct span word = span_cut(&rest, ' ');
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (span_equal_nocase(word, span_of(commands[i].name))) {
-            commands[i].run(span_trim(rest));
+    for (size_t i = 0; i < shell_command_count; i++)
+        if (span_equal_nocase(word, span_of(shell_commands[i].name))) {
+            shell_commands[i].run(span_trim(rest));
             return;
         }
     say("There is no command %.*s; try help.", (int)word.length, word.at);
@@ -222,21 +105,112 @@ static void run(struct span typed)
 
 /// Typing ///
 
-static void typed_byte(char byte)
+static void take(struct span typed)
 {
-    if (byte == '\n' || byte == '\r') {
-        if (line_length == sizeof line)
-            say("That line is too long; nothing was done.");
-        else
-            run((struct span){line, line_length});
-        mbedtls_platform_zeroize(line, sizeof line); // it may have set a password
-        line_length = 0;
-    } else if ((byte == '\b' || byte == 127) && line_length > 0) {
-        line_length--;
-    } else if ((uint8_t)byte >= 0x20 && byte != 127 && line_length < sizeof line) {
-        line[line_length++] = byte;
+    shell_take *now = doing.take;
+    doing.take = NULL;
+    if (now(typed) && doing.take == NULL)
+        doing.take = now;
+}
+
+// The number of the key that a line sets: -1 when there is no such key, -2 when the line sets none.
+static int key_that_is_set(struct span typed)
+{
+    struct span rest = span_trim(typed);
+    if (!span_equal_nocase(span_cut(&rest, ' '), span_of("set")))
+        return -2;
+    rest = span_trim(rest);
+    return config_find(span_cut(&rest, ' '));
+}
+
+// A password stays in no history, nor does what may be one behind the misspelt name of its key.
+static bool may_be_remembered(struct span typed)
+{
+    int key = key_that_is_set(typed);
+    return key == -2 || (key >= 0 && !config_is_secret((size_t)key));
+}
+
+size_t line_shown(struct span typed)
+{
+    if (doing.take != NULL)
+        return doing.secret ? 0 : typed.length;
+    int key = key_that_is_set(typed);
+    if (key < 0 || !config_is_secret((size_t)key))
+        return typed.length;
+    struct span name = span_of(config_name((size_t)key));
+    struct span rest = typed;
+    while (!span_starts(rest, name))
+        rest = span_behind(rest, 1);
+    return typed.length - rest.length + name.length + (rest.length > name.length); // the space too
+}
+
+static void line_typed(void)
+{
+    struct span typed = line_text();
+    if (doing.take != NULL) {
+        take(typed);
+    } else {
+        if (may_be_remembered(typed))
+            line_remember();
+        run(typed);
     }
 }
+
+static void typed_byte(char byte)
+{
+    switch (line_byte(byte)) {
+    case LINE_TYPING:
+        return;
+    case LINE_DONE:
+        line_typed();
+        break;
+    case LINE_TOO_LONG:
+        say("That line is too long; nothing was done.");
+        break;
+    case LINE_CANCELLED:
+        if (doing.take != NULL)
+            take((struct span){NULL, 0});
+        break;
+    }
+    line_clear();
+}
+
+/// Completion ///
+
+static const char *candidate_key(uint32_t index)
+{
+    return config_name(index);
+}
+
+static const char *candidate_command(uint32_t index)
+{
+    return index < shell_command_count ? shell_commands[index].name : NULL;
+}
+
+// What the first word may be followed by.
+static const struct {
+    const char *command;
+    const char *(*candidate)(uint32_t index);
+} second_words[] = {
+    {"get", candidate_key},    {"set", candidate_key},  {"unset", candidate_key},
+    {"config", candidate_key}, {"log", log_level_name},
+};
+
+const char *line_candidate(struct span typed, uint32_t index)
+{
+    struct span rest = span_trim(typed);
+    if (doing.take != NULL)
+        return NULL;
+    if (rest.length == 0)
+        return candidate_command(index);
+    struct span word = span_cut(&rest, ' ');
+    for (size_t i = 0; rest.length == 0 && i < sizeof second_words / sizeof second_words[0]; i++)
+        if (span_equal_nocase(word, span_of(second_words[i].command)))
+            return second_words[i].candidate(index);
+    return span_equal_nocase(word, span_of("log")) ? log_module_name(index) : NULL;
+}
+
+/// The loop ///
 
 // Who can be sent no code can't register.
 static bool nobody_can_register(void)
@@ -247,6 +221,7 @@ static bool nobody_can_register(void)
 
 void shell_start(void)
 {
+    log_before_write = line_hide;
     say("Pipit %s. Type help for the console's commands.", PIPIT_VERSION);
     if (codes_settings.echo != 0)
         say("DEVELOPMENT MODE: verification codes are shown here and in replies. Never put such a device on a "
@@ -255,10 +230,19 @@ void shell_start(void)
         say("No mail relay is configured, so nobody can register; set mail.host, or dev.echo_code for development.");
 }
 
-void shell_step(void)
+bool shell_step(void)
 {
-    char bytes[64];
-    size_t n = port_console_read(bytes, sizeof bytes);
-    for (size_t i = 0; i < n; i++)
-        typed_byte(bytes[i]);
+    unsigned count = 0;
+    char byte;
+    if (doing.next != NULL && !doing.next(&doing.at))
+        doing.next = NULL;
+    for (; doing.next == NULL && count < BYTES_A_TURN && port_console_read(&byte, 1) == 1; count++)
+        typed_byte(byte);
+    line_show();
+    return doing.next != NULL || count == BYTES_A_TURN;
+}
+
+bool shell_is_stale(void)
+{
+    return line_is_stale();
 }

@@ -69,8 +69,8 @@
 #define LWIP_MDNS_SEARCH 0
 
 // DNS takes a fresh PCB for a question while there are some, so two for that; DHCP's, mDNS's and SNTP's are there for
-// good.
-#define MEMP_NUM_UDP_PCB 5
+// good, and so is syslog's where there is one.
+#define MEMP_NUM_UDP_PCB (5 + (SYSLOG_QUEUE > 0))
 
 // mDNS's own timers: probing and announcing, three pauses between multicasts, two delayed answers, and one for each
 // question whose known answers come in another packet. An empty pool is an assertion of lwIP's, so it has to be all.

@@ -175,6 +175,9 @@ bool net_address_read(struct span text, uint32_t *address);
 // Our own address on the interface, 0 while there is none.
 uint32_t net_own_address(void);
 
+// The router's, likewise.
+uint32_t net_own_gateway(void);
+
 // How it was got. NET_ORIGIN_NONE also while a lease waits to be confirmed after the link came up.
 enum net_origin { NET_ORIGIN_NONE, NET_ORIGIN_STATIC, NET_ORIGIN_DHCP, NET_ORIGIN_AUTOIP };
 enum net_origin net_own_origin(void);

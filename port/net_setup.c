@@ -210,6 +210,11 @@ uint32_t net_own_address(void)
     return lwip_ntohl(ip4_addr_get_u32(netif_ip4_addr(&net_interface)));
 }
 
+uint32_t net_own_gateway(void)
+{
+    return lwip_ntohl(ip4_addr_get_u32(netif_ip4_gw(&net_interface)));
+}
+
 enum net_origin net_own_origin(void)
 {
     if (net_own_address() == 0)

@@ -43,6 +43,9 @@ bool port_certificates(const char *name, const char **pem, size_t *length);
 // Takes up to `size` typed bytes without waiting; returns how many.
 size_t port_console_read(char *bytes, size_t size);
 
+// True when a person types there, on a screen that knows a VT100's escape sequences and shows nothing by itself.
+bool port_console_is_terminal(void);
+
 // Writes all of it, waiting if it must: keep it short.
 void port_console_write(const char *bytes, size_t length);
 

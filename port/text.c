@@ -115,7 +115,11 @@ static void text_string_argument(struct text *t, const struct conversion *c, va_
 {
     int length = c->precise ? va_arg(*arguments, int) : -1;
     const char *s = va_arg(*arguments, const char *);
-    text_span(t, length < 0 ? span_of(s) : (struct span){s, (size_t)length});
+    struct span argument = length < 0 ? span_of(s) : (struct span){s, (size_t)length};
+    if (t->escapes)
+        text_escaped(t, argument);
+    else
+        text_span(t, argument);
 }
 
 void text_vformat(struct text *t, const char *format, va_list arguments)
@@ -202,6 +206,27 @@ void text_json(struct text *t, struct span s)
         } else {
             text_byte(t, s.at[i]);
         }
+    }
+}
+
+// U+0080 to U+009F are control characters too, and to some terminals so are the bytes 0x80 to 0x9f that belong to no
+// character.
+void text_escaped(struct text *t, struct span s)
+{
+    unsigned following = 0; // bytes that the character still has
+    for (size_t i = 0; i < s.length; i++) {
+        uint8_t c = (uint8_t)s.at[i];
+        bool inside = following > 0 && (c & 0xc0) == 0x80;
+        following = inside ? following - 1 : c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
+        bool control = c < 0x20 || c == 0x7f || (!inside && c >= 0x80 && c < 0xc0);
+        if (c == 0xc2 && i + 1 < s.length && (uint8_t)s.at[i + 1] < 0xa0) {
+            control = true;
+            following = 0;
+        }
+        if (control)
+            text_format(t, "\\x%02x", (unsigned)c);
+        else
+            text_byte(t, s.at[i]);
     }
 }
 

@@ -13,6 +13,7 @@ struct text {
     size_t size;
     size_t length;
     bool cut;
+    bool escapes; // what %s stands for comes from outside: its control characters are written as \x1b
 };
 
 struct text text_in(char *buffer, size_t size);
@@ -34,6 +35,10 @@ void text_hex(struct text *t, const uint8_t *bytes, size_t length);
 // The inside of a JSON string (RFC 8259 section 7): quotes, backslashes and control characters escaped.
 // `s` must be valid UTF-8.
 void text_json(struct text *t, struct span s);
+
+// What a terminal or a log may be given: control characters (C0, DEL and, in UTF-8 or bare, C1) as \x1b, and the
+// backslash as it is.
+void text_escaped(struct text *t, struct span s);
 
 // What was written so far.
 struct span text_whole(const struct text *t);

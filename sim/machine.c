@@ -82,8 +82,10 @@ static void on_stop(int signal_number)
 {
     int error = errno;
     uint64_t one = 1;
-    if (stopping && signal_number == SIGINT)
+    if (stopping && signal_number == SIGINT) {
+        console_stop();
         _exit(EXIT_INTERRUPT);
+    }
     stopping = 1;
     ssize_t written = write(wake, &one, sizeof one);
     (void)written;
@@ -96,6 +98,44 @@ static void wake_clear(void)
     uint64_t count;
     ssize_t taken = read(wake, &count, sizeof count);
     (void)taken;
+}
+
+// Ctrl-Z: the shell that gets the terminal then wants it as it was.
+static void on_suspend(int signal_number)
+{
+    (void)signal_number;
+    int error = errno;
+    console_stop();
+    (void)raise(SIGSTOP);
+    errno = error;
+}
+
+static void on_continue(int signal_number)
+{
+    (void)signal_number;
+    console_continue();
+}
+
+// Ctrl-\ and abort(): the end comes as it would have, with the terminal as it was.
+static void on_death(int signal_number)
+{
+    console_stop();
+    (void)signal(signal_number, SIG_DFL);
+    (void)raise(signal_number);
+}
+
+static bool console_signals_take(void)
+{
+    static const int deaths[] = {SIGQUIT, SIGABRT};
+    struct sigaction suspend = {.sa_handler = on_suspend, .sa_flags = SA_RESTART};
+    struct sigaction go_on = {.sa_handler = on_continue, .sa_flags = SA_RESTART};
+    struct sigaction death = {.sa_handler = on_death};
+    if (!port_console_is_terminal())
+        return true;
+    for (size_t i = 0; i < sizeof deaths / sizeof deaths[0]; i++)
+        if (sigaction(deaths[i], &death, NULL) != 0)
+            return false;
+    return sigaction(SIGTSTP, &suspend, NULL) == 0 && sigaction(SIGCONT, &go_on, NULL) == 0;
 }
 
 static bool hangup_matters(void)
@@ -238,6 +278,9 @@ int machine_start(int argc, char **argv)
         return refuse(&why);
     pipit_recall();
     if (!options_settings(argc, argv, &options, &why))
+        return refuse(&why);
+    console_start();
+    if (!console_signals_take() || atexit(console_stop) != 0)
         return refuse(&why);
     raise_descriptor_limit();
     backend = options.tap != NULL ? &tap_backend : &slirp_backend;

@@ -1,6 +1,6 @@
 // The console on a UART: what is typed comes through an interrupt, what is said waits for the wire.
 //
-// A UART has no terminal driver behind it, so typing is echoed here, and lines end in CR LF.
+// A UART has no terminal driver behind it: lines end in CR LF here, and who reads what is typed echoes it.
 #include "../../port/port.h"
 #include "board.h"
 
@@ -18,25 +18,19 @@ void console_received(char byte)
     machine_wake();
 }
 
-static void echo(char byte)
-{
-    if (byte == '\r' || byte == '\n')
-        port_console_write("\n", 1);
-    else if (byte == '\b' || byte == 127)
-        port_console_write("\b \b", 3);
-    else if ((uint8_t)byte >= 0x20)
-        port_console_write(&byte, 1);
-}
-
 size_t port_console_read(char *bytes, size_t size)
 {
     size_t n = 0;
     while (n < size && typed_out != typed_in) {
-        bytes[n] = typed[typed_out % TYPED_BYTES];
+        bytes[n++] = typed[typed_out % TYPED_BYTES];
         typed_out++;
-        echo(bytes[n++]);
     }
     return n;
+}
+
+bool port_console_is_terminal(void)
+{
+    return true;
 }
 
 void port_console_write(const char *bytes, size_t length)

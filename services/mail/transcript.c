@@ -1,5 +1,5 @@
 #include "transcript.h"
-#include "../../port/port.h"
+#include "../../port/log.h"
 #include <mbedtls/platform_util.h>
 #include <string.h>
 
@@ -67,7 +67,7 @@ static void show(const char *mark, struct span text, bool cut)
     if (cut || t.cut)
         text_string(&t, "...");
     text_byte(&t, '\n');
-    port_console_write(t.at, t.length);
+    log_write(t.at, t.length);
 }
 
 // The code, and whether more lines follow.

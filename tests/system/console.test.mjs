@@ -50,8 +50,9 @@ async function hears(ws, line) {
 
 test('help names every command; unknown ones, empty lines and odd spacing do no harm', async () => {
   const help = await answer('help');
-  for (const name of ['help', 'status', 'top', 'pools', 'users', 'who', 'kick', 'say', 'get', 'set', 'unset', 'config'])
-    assert.match(help, new RegExp(`^  ${name} - \\S`, 'm'));
+  for (const name of ['help', 'status', 'net', 'pools', 'users', 'who', 'kick NAME', 'say TEXT', 'get KEY', 'set KEY VALUE', 'unset KEY', 'config [PREFIX]',
+                      'mail test ADDRESS', 'log [LEVEL [MODULE]]', 'top', 'reboot', 'factory-reset'])
+    assert.ok(help.includes(`  ${name} - `), name);
   assert.equal(await answer('   \n\t\n'), '');
   assert.equal(await answer('  HELP  '), help);
   assert.equal(await answer('frobnicate now'), 'There is no command frobnicate; try help.\n');
@@ -59,9 +60,9 @@ test('help names every command; unknown ones, empty lines and odd spacing do no 
 });
 
 test('typing: carriage returns, backspace, control bytes, a line in pieces', async () => {
-  assert.match(await answer('get chat.rate\r'), /^chat\.rate = 10\n/);
-  assert.match(await answer('get chax\b\x7fat.rate'), /^chat\.rate = 10\n/);
-  assert.match(await answer('get \x1b\x01chat.rate'), /^chat\.rate = 10\n/);
+  assert.match(await answer('get chat.rate\r'), /^chat\.rate = 10 /);
+  assert.match(await answer('get chax\b\x7fat.rate'), /^chat\.rate = 10 /);
+  assert.match(await answer('get \x1b\x01chat.rate'), /^chat\.rate = 10 /);
   assert.equal(await answer('\b\b\b'), '');
   const shown = pipit.console.length;
   for (const byte of 'get ws.ping') {
@@ -69,7 +70,7 @@ test('typing: carriage returns, backspace, control bytes, a line in pieces', asy
     await sleep(2);
   }
   assert.equal(pipit.console.length, shown);
-  await typed('')(/^ws\.ping = 25\n/);
+  await typed('')(/^ws\.ping = 25 /);
 });
 
 test('status, top and pools', async () => {
@@ -79,7 +80,13 @@ test('status, top and pools', async () => {
   assert.equal(where, 'address 10.0.2.15 (static), name pipit, link up');
   assert.match(line, /^\d+ connections, 1 chat clients, 1 users, newest event \d+$/);
   assert.match(longest, /^longest turn \d+ us$/);
-  assert.match(await answer('top'), /^hub: longest step \d+ us$/m);
+  const top = (await answer('top')).trimEnd().split('\n');
+  assert.match(top[0], /^now: the last \d+ s; in all: \d+ s; longest turn \d+ us$/);
+  const parts = top.slice(1).map((part) => part.match(/^([a-z ]+): (\d+\.\d) % now, (\d+\.\d) % in all, longest step (\d+) us$/) ?? assert.fail(part));
+  assert.deepEqual(parts.slice(0, 5).map(([, name]) => name), ['frames', 'timers', 'connections', 'console', 'output']);
+  const [, , now, all, step] = parts.find(([, name]) => name === 'users'); // a password was hashed
+  assert.ok(Number(now) > 0 && Number(all) > 0 && Number(step) > 0, top.join());
+  for (const column of [2, 3]) assert.ok(parts.reduce((sum, part) => sum + Number(part[column]), 0) <= 101, top.join());
   const pools = (await answer('pools')).trimEnd().split('\n');
   assert.ok(pools.length > 5);
   for (const pool of pools) assert.match(pool, /^\w+: \d+ of \d+ used, \d+ at most, \d+ refused, \d+ bytes a slot$/);
@@ -133,21 +140,26 @@ test('say reaches everybody, in their format', async () => {
 });
 
 test('get, set, unset and config', async () => {
-  assert.equal(await answer('get ws.stall'), 'ws.stall = 30\n');
+  const help = '  seconds that a chat client may accept nothing before it is closed\n';
+  const initial = `ws.stall = 30 (1 to 3600; the default)\n${help}`, changed = `ws.stall = 77 (1 to 3600; default 30)\n${help}`;
+  assert.equal(await answer('get ws.stall'), initial);
   await answer('set ws.stall 77');
-  assert.equal(await answer('get ws.stall'), 'ws.stall = 77\n');
+  assert.equal(await answer('get ws.stall'), changed);
   assert.match(await answer('set ws.stall 0'), /^ws\.stall must be a number from 1 to 3600\.\n$/);
   assert.match(await answer('set ws.stall'), /ws\.stall must be a number/);
   assert.match(await answer('set ws.stal 5'), /no key ws\.stal; did you mean ws\.stall\?/);
   assert.match(await answer('set'), /no key/);
-  assert.equal(await answer('get ws.stall'), 'ws.stall = 77\n');
+  assert.equal(await answer('get ws.stall'), changed);
   await answer('set http.names  a.example, b.example ');
   const config = await answer('config');
-  assert.match(config, /^ws\.stall = 77$/m);
-  assert.match(config, /^http\.names = a\.example, b\.example$/m);
-  assert.ok(config.trimEnd().split('\n').every((line) => /^[a-z]+\.[a-z_]+ = /.test(line)));
+  assert.match(config, /^ws\.stall = 77 \(1 to 3600; default 30\)$/m);
+  assert.match(config, /^http\.names = a\.example, b\.example \(text; default empty\)$/m);
+  assert.ok(config.trimEnd().split('\n').every((line) => /^[a-z]+\.[a-z_]+ = .*\(.+; (the default|default .*)\)$/.test(line)), config);
+  const mail = (await answer('config mail')).trimEnd().split('\n');
+  assert.ok(mail.length > 10 && mail.every((line) => line.startsWith('mail.')), mail.join());
+  assert.equal(await answer('config nonsense'), 'No key begins with nonsense.\n');
   await answer('unset ws.stall');
-  assert.equal(await answer('get ws.stall'), 'ws.stall = 30\n');
+  assert.equal(await answer('get ws.stall'), initial);
   for (const command of ['get', 'unset']) assert.match(await answer(`${command} no.key`), /There is no key no\.key/);
 });
 
@@ -161,6 +173,59 @@ test('what is set counts at once', async () => {
   const ws = new WebSocket(pipit.wsUrl);
   const [error] = await event(ws, 'error');
   assert.match(error.message, /401/);
+});
+
+test('a secret is never shown', async () => {
+  await answer('set mail.password open-sesame');
+  await answer('set rpc.secret open-sesame-too');
+  assert.match(await answer('get mail.password'), /^mail\.password = \(set\) \(secret text; default empty\)$/m);
+  assert.match(await answer('config'), /^rpc\.secret = \(set\) \(secret text/m);
+  await answer('unset mail.password');
+  assert.match(await answer('get mail.password'), /^mail\.password = \(unset\) \(secret text; the default\)$/m);
+  assert.doesNotMatch(pipit.console, /sesame/);
+});
+
+test('net: where it is, and who is connected', async () => {
+  const ws = await chat();
+  const [where, gateway, connections, counters] = (await answer('net')).split('\n');
+  assert.equal(where, 'address 10.0.2.15 (static), name pipit, link up');
+  assert.equal(gateway, 'gateway 10.0.2.2');
+  assert.match(connections, /^connections: \d+, kind="grpc" \d+, kind="http" \d+, kind="ws" 1$/);
+  assert.match(counters, /^accepted [1-9]\d*, dialled \d+, refused 0, no slot 0, resets \d+, timeouts 0, bytes relocated 0$/);
+  ws.terminate();
+});
+
+test('log: the level of all, and of one module', async () => {
+  assert.equal(await answer('log'), 'log.level = info\n');
+  await answer('log debug hub');
+  assert.equal(await answer('log'), 'log.level = info\nhub: debug\n');
+  const ws = await chat();
+  ws.terminate();
+  await pipit.shows(/ debug hub: /);
+  assert.doesNotMatch(pipit.console, / debug (?!hub)/);
+  await answer('log warning');
+  assert.equal(await answer('log'), 'log.level = warning\n');
+  await pipit.account('alice');
+  assert.doesNotMatch(pipit.console, /info {2}users: alice/);
+  assert.match(await answer('log loud'), /levels are error, warning, info and debug/);
+  assert.match(await answer('log debug nonsense'), /no module nonsense/);
+});
+
+test('factory-reset asks, and takes nothing but yes for an answer', async () => {
+  assert.equal(await answer('factory-reset\nno'), 'All accounts and settings will be gone for good. Type yes to go on:\nNothing was changed.\n');
+  assert.equal(await answer('factory-reset\n'), 'All accounts and settings will be gone for good. Type yes to go on:\nNothing was changed.\n');
+  const own = await startPipit();
+  own.type('factory-reset');
+  await own.shows(/Type yes to go on:/);
+  own.type('yes');
+  assert.equal(await own.exited, 0);
+  assert.match(own.console, /restart asked for: factory reset/);
+});
+
+// A long answer comes line by line, and the loop goes on meanwhile: what is typed behind it is carried out after it.
+test('a long answer keeps nobody waiting, and its order', async () => {
+  const text = await answer('config\nwho\nhelp');
+  assert.ok(text.indexOf('0 online') > text.indexOf('log.port = 514') && text.indexOf('  help - ') > text.indexOf('0 online'), text);
 });
 
 // Development mode that nobody asked for was there because nobody mailed codes; it once stayed when somebody did.

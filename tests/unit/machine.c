@@ -11,6 +11,7 @@ bool machine_has_entropy = true;
 bool (*machine_certificates)(const char *name, const char **pem, size_t *length);
 const struct machine_flash *machine_flash;
 char machine_console[16384];
+bool machine_console_is_terminal;
 static size_t console_length;
 static char typed[4096];
 static size_t typed_length;
@@ -80,6 +81,11 @@ size_t port_console_read(char *bytes, size_t size)
     memmove(typed, typed + n, typed_length - n);
     typed_length -= n;
     return n;
+}
+
+bool port_console_is_terminal(void)
+{
+    return machine_console_is_terminal;
 }
 
 void machine_type(const char *text)

@@ -30,6 +30,9 @@ extern const struct machine_flash *machine_flash;
 extern char machine_console[16384];
 void machine_console_clear(void);
 
+// What port_console_is_terminal() says: false from the start.
+extern bool machine_console_is_terminal;
+
 // What port_console_read() will give.
 void machine_type(const char *text);
 

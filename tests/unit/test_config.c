@@ -2,6 +2,7 @@
 #include "../../app/config.h"
 #include "../../port/log.h"
 #include "../../port/net.h"
+#include "../../port/syslog/syslog.h"
 #include "../../services/echo/echo.h"
 #include "../../services/gateway/gateway.h"
 #include "../../services/gateway/verify_client.h"
@@ -91,6 +92,7 @@ static const struct {
     {"status.ttl", &status_settings.ttl, 60, 31536000, 86400},
     {"ws.ping", &hub_settings.ping, 1, 3600, 25},
     {"ws.stall", &hub_settings.stall, 1, 3600, 30},
+    {"log.port", &syslog_settings.port, 1, 65535, 514},
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
 
@@ -484,8 +486,12 @@ static void every_key_is_found_shown_and_helped(void **state)
         assert_false(h.cut);
         assert_true(span_starts(text_whole(&h), name));
         assert_true(h.length > name.length + 20);
+        assert_true(span_equal(span_of(config_name(count)), name));
+        assert_true(name.length <= CONFIG_NAME);
+        assert_true(strlen(config_meaning(count)) > 5);
     }
-    assert_int_equal(count, NUMBERS + 20);
+    assert_null(config_name(count));
+    assert_int_equal(count, NUMBERS + 21);
     struct text t = text_in(why, sizeof why);
     assert_false(config_help(count, &t));
     assert_false(config_show((size_t)-1, &t));
@@ -523,6 +529,57 @@ static void only_whole_names_are_keys(void **state)
     assert_int_equal(config_find(span_of("")), -1);
 }
 
+static const char *range(const char *key)
+{
+    static char line[200];
+    struct text t = text_in(line, sizeof line);
+    config_range((size_t)config_find(span_of(key)), &t);
+    return text_end(&t);
+}
+
+static void a_range_tells_whether_the_value_is_the_default(void **state)
+{
+    (void)state;
+    assert_string_equal(range("ws.stall"), "1 to 3600; the default");
+    assert_true(set("ws.stall", "31"));
+    assert_string_equal(range("ws.stall"), "1 to 3600; default 30");
+    assert_true(set("ws.stall", "30"));
+    assert_string_equal(range("ws.stall"), "1 to 3600; the default");
+    assert_true(set("chat.guests", "0"));
+    assert_string_equal(range("chat.guests"), "0 or 1; default 1");
+    assert_true(set("mail.tls", "none"));
+    assert_string_equal(range("mail.tls"), "none, starttls or implicit; default starttls");
+    assert_true(set("net.name", "lark"));
+    assert_string_equal(range("net.name"), "text; default pipit");
+    assert_true(set("mail.password", "sesame"));
+    assert_string_equal(range("mail.password"), "secret text; default empty");
+}
+
+static void secrets_are_known(void **state)
+{
+    (void)state;
+    unsigned secrets = 0;
+    for (size_t i = 0; config_name(i) != NULL; i++)
+        secrets += config_is_secret(i);
+    assert_true(config_is_secret((size_t)config_find(span_of("mail.password"))));
+    assert_true(config_is_secret((size_t)config_find(span_of("rpc.secret"))));
+    assert_int_equal(secrets, 2);
+}
+
+static void a_syslog_server_is_a_name_or_an_address(void **state)
+{
+    (void)state;
+    assert_true(set("log.host", "10.0.2.2"));
+    assert_true(set("log.host", "logs.example.org"));
+    static const char *const wrong[] = {"10.0.2.2:514", "udp://logs", "lo gs", "[::1]", "a@b", "l\xc3\xb6gs"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_false(set("log.host", wrong[i]));
+        assert_string_equal(why, "log.host must be a name or an IPv4 address, or empty; the port is log.port.");
+    }
+    assert_string_equal(syslog_settings.host, "logs.example.org");
+    assert_true(set("log.host", ""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -550,6 +607,9 @@ int main(void)
         cmocka_unit_test_setup(every_key_is_found_shown_and_helped, defaults),
         cmocka_unit_test_setup(help_tells_range_and_default, defaults),
         cmocka_unit_test_setup(only_whole_names_are_keys, defaults),
+        cmocka_unit_test_setup(a_range_tells_whether_the_value_is_the_default, defaults),
+        cmocka_unit_test_setup(secrets_are_known, defaults),
+        cmocka_unit_test_setup(a_syslog_server_is_a_name_or_an_address, defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
