@@ -61,3 +61,6 @@ export function terminal(args, env) {
   const command = ['exec', chatCliPath, ...args].map((word, i) => (i === 0 ? word : quote(word))).join(' ');
   return new Client('script', ['-qfec', command, '/dev/null'], { SHELL: '/bin/sh', ...env });
 }
+
+/** A command of sh's in a pseudo-terminal. */
+export const shellTerminal = (command, env) => new Client('script', ['-qfec', command, '/dev/null'], { SHELL: '/bin/bash', ...env });
