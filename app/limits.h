@@ -27,6 +27,9 @@
 #define JSON_ARENA         1280 // bytes that a parsed body takes: a node for each value, and a copy of each string
 #define SCRATCH_BYTES      1280 // of memory that is taken and given back within a turn (port/scratch.h)
 #define RATE_ADDRESSES     8    // peer addresses remembered by the rate limit
+#define TRIES_PAIRS        4    // addresses that were wrong about a name (services/gateway/tries.h)
+#define TRIES_NAMES        2    // names that addresses were wrong about
+#define TRIES_ADDRESSES    4    // addresses that were wrong about anything
 #define GUARD_LIST         128  // bytes of http.origins, and of http.names
 #define USERS_MAX          32
 #define USERS_TEXT_EACH    48   // bytes of name and email of one, on average
@@ -87,6 +90,9 @@
 #define JSON_ARENA         (HTTP_BODY + 1024)
 #define SCRATCH_BYTES      3072
 #define RATE_ADDRESSES     64
+#define TRIES_PAIRS        64
+#define TRIES_NAMES        32
+#define TRIES_ADDRESSES    64
 #define GUARD_LIST         256
 #define USERS_MAX          512
 #define USERS_TEXT_EACH    64
@@ -151,6 +157,9 @@
 #define JSON_ARENA         (HTTP_BODY + 1024)
 #define SCRATCH_BYTES      5120
 #define RATE_ADDRESSES     1024
+#define TRIES_PAIRS        1024
+#define TRIES_NAMES        256
+#define TRIES_ADDRESSES    256
 #define GUARD_LIST         256
 #define USERS_MAX          4096
 #define USERS_TEXT_EACH    64

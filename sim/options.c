@@ -316,7 +316,7 @@ static bool preset_slirp(struct options *o, struct text *why)
     // Behind libslirp every client shows as the gateway, and nobody hears a multicast.
     return preset("net.address", "10.0.2.15/24", why) && preset("net.gateway", "10.0.2.2", why) &&
            preset("net.dns", "10.0.2.3", why) && preset("net.mdns", "0", why) && preset("net.per_address", "0", why) &&
-           preset("mail.per_address", "0", why);
+           preset("mail.per_address", "0", why) && preset("login.tries", "0", why);
 }
 
 static bool preset_tap(const struct options *o, struct text *why)
@@ -381,7 +381,8 @@ void options_help(void (*write)(const char *bytes, size_t length))
                                "verify.target is set, since nobody\n"
                                "could mail a code then; mail.ca=" BUNDLE " where that is there; net.sntp is\n"
                                "empty, since the host has a clock; and without --tap\n"
-                               "net.per_address=0 and mail.per_address=0, since all callers share one address then,\n"
+                               "net.per_address=0, mail.per_address=0 and login.tries=0, since all callers share one\n"
+                               "address then,\n"
                                "net.mdns=0, net.address=10.0.2.15/24, net.gateway=10.0.2.2 and net.dns=10.0.2.3.\n";
     char buffer[512];
     write(head, sizeof head - 1);

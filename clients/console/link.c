@@ -192,6 +192,7 @@ static const struct {
     const char *sentence;
 } final_codes[] = {
     {4001, "this account was connected elsewhere, so this connection was closed"},
+    {4002, "this login has expired or was ended; log in again"},
     {1008, "the server has closed this connection for a breach of its rules"},
 };
 

@@ -41,13 +41,17 @@ void api_cancel(struct http_exchange *x)
         verify_client_cancel(x->work.call.verify);
         codes_withdraw(&codes, api_kept_email(x), port_now_ms());
         break;
+    case API_LOGGING_IN: // the answer is not waited for, and was paid for all the same
+        tries_wrong(&x->work.tries, port_now_ms());
+        users_cancel(x->work.call.users);
+        break;
     case API_REGISTERING:
-    case API_LOGGING_IN:
     case API_RESETTING:
         users_cancel(x->work.call.users);
         break;
     case API_FINDING_NODE:
     case API_CHECKING_TOKEN:
+    case API_RENEWING:
     case API_ENDING_SESSIONS:
         status_client_cancel(x->work.call.status);
         break;
@@ -57,7 +61,7 @@ void api_cancel(struct http_exchange *x)
 
 bool api_abandon(struct http_exchange *x)
 {
-    if (x->work.step == API_VERIFYING || x->work.step == API_ENDING_SESSIONS)
+    if (x->work.step == API_VERIFYING || x->work.step == API_RENEWING || x->work.step == API_ENDING_SESSIONS)
         return false;
     api_cancel(x);
     return true;
@@ -67,6 +71,7 @@ void api_reset(void)
 {
     memset(&codes, 0, sizeof codes);
     rate_reset(&mails, 3600000);
+    tries_reset();
 }
 
 // Notes the call that `step` waits for. A call that could not be made (NULL) is answered with 1011.
@@ -78,6 +83,33 @@ static bool started(struct http_exchange *x, enum api_step step, const void *cal
     }
     set_step(x, step);
     return true;
+}
+
+/// Wrong tries ///
+
+static const char slow_down[] = "There were too many wrong tries; try again after retry_after seconds.";
+
+// True when this try may be made now; else it has had its answer.
+static bool may_try(struct http_exchange *x, const struct tries *tries)
+{
+    uint32_t at = 0, under_way[TRIES_WAYS] = {0};
+    for (struct http_exchange *other = http_exchange_walk(&at); other != NULL; other = http_exchange_walk(&at))
+        for (int way = 0; way < TRIES_WAYS && other->work.step == API_LOGGING_IN; way++)
+            under_way[way] += other->work.tries.keys[way] == tries->keys[way];
+    uint32_t wait = tries_wait(tries, under_way, port_now_ms());
+    if (wait == 0)
+        return true;
+    gateway_counters.slowed++;
+    api_forget(x);
+    api_fail(x, API_TOO_MANY, slow_down, wait);
+    return false;
+}
+
+// The account belongs to somebody at the other end of this connection.
+static void note_home(const struct http_exchange *x, uint32_t uid)
+{
+    if (x->connection != NULL)
+        users_set_home(uid, net_peer_address(x->connection->net));
 }
 
 /// get_verifycode ///
@@ -192,12 +224,18 @@ static bool refuse_code(struct http_exchange *x, enum api_error error, const cha
 
 static bool code_good(struct http_exchange *x, const struct api_form *form)
 {
-    switch (codes_check(&codes, form->email, form->code, port_now_ms())) {
+    uint64_t now_ms = port_now_ms();
+    struct tries tries = tries_of_code(net_peer_address(x->connection->net), form->email);
+    if (!may_try(x, &tries))
+        return false;
+    switch (codes_check(&codes, form->email, form->code, now_ms)) {
     case CODES_OK:
+        tries_right(&tries, now_ms);
         if (!claimed(form->email))
             return true;
         return refuse_code(x, API_CODE_GONE, "The code is being used by another request.");
     case CODES_WRONG:
+        tries_wrong(&tries, now_ms);
         return refuse_code(x, API_CODE_WRONG, "The code does not match.");
     default:
         return refuse_code(x, API_CODE_GONE,
@@ -248,6 +286,7 @@ static void on_registered(void *context, enum users_error result, const struct u
         return;
     }
     codes_use(&codes, api_kept_email(x), port_now_ms());
+    note_home(x, account->uid);
     struct text t = api_begin(x, API_OK);
     api_number(&t, "uid", account->uid);
     api_string(&t, "user", account->name);
@@ -283,6 +322,12 @@ static void put_token(struct text *t, uint32_t uid, struct span token)
     text_format(t, ",\"token\":\"%u.%.*s\"", uid, (int)token.length, token.at);
 }
 
+static void put_lifetime(struct text *t, uint32_t expires_in)
+{
+    if (expires_in > 0)
+        api_number(t, "expires_in", expires_in);
+}
+
 static void on_node(void *context, const struct status_reply *reply)
 {
     struct http_exchange *x = context;
@@ -303,6 +348,7 @@ static void on_node(void *context, const struct status_reply *reply)
         api_string(&t, "host", reply->host);
         api_string(&t, "port", reply->port);
     }
+    put_lifetime(&t, reply->expires_in);
     api_send(x, &t);
 }
 
@@ -310,11 +356,16 @@ static void on_logged_in(void *context, enum users_error result, const struct us
 {
     struct http_exchange *x = context;
     set_step(x, API_IDLE);
+    if (result == USERS_OK)
+        tries_right(&x->work.tries, port_now_ms());
+    else if (result == USERS_WRONG_PASSWORD)
+        tries_wrong(&x->work.tries, port_now_ms());
     if (result != USERS_OK) {
         // USERS_UNKNOWN never comes from a login, and must not tell a stranger anything if it did.
         users_failed(x, result == USERS_UNKNOWN ? USERS_WRONG_PASSWORD : result);
         return;
     }
+    note_home(x, account->uid);
     api_keep(x, account->name, account->email);
     x->work.uid = account->uid;
     x->work.call.status = status_client_get_chat_server(account->uid, on_node, x);
@@ -326,6 +377,10 @@ void api_login(struct http_connection *h)
     struct http_exchange *x = h->exchange;
     struct api_form form;
     if (!api_read_form(x, API_USER | API_PASSWORD, &form))
+        return;
+    uint32_t caller = net_peer_address(h->net);
+    x->work.tries = tries_of_login(caller, form.user, users_is_home(form.user, caller));
+    if (!may_try(x, &x->work.tries))
         return;
     x->work.call.users = users_login(form.user, form.password, on_logged_in, x);
     api_forget(x);
@@ -366,8 +421,9 @@ static void on_reset(void *context, enum users_error result, const struct users_
         return;
     }
     codes_use(&codes, api_kept_email(x), port_now_ms());
+    note_home(x, account->uid);
     x->work.uid = account->uid;
-    hub_close_account(account->uid, WS_POLICY_VIOLATION, "The password was changed; log in again.");
+    hub_close_account(account->uid, "The password was changed; log in again.");
     x->work.call.status = status_client_logout(account->uid, (struct span){0}, on_sessions_ended, x);
     if (x->work.call.status == NULL)
         on_sessions_ended(x, &(struct status_reply){.error = API_TOO_MANY, .message = span_of(busy)});
@@ -380,25 +436,44 @@ void api_reset_password(struct http_connection *h)
     work_with_code(h, users_reset_password, on_reset, API_RESETTING);
 }
 
-/// Tokens, and logout ///
+/// Tokens, renew, and logout ///
+
+static struct span kept_token(const struct http_exchange *x)
+{
+    return (struct span){x->work.token, x->work.token_length};
+}
+
+// The moment in seconds of our clock; 0, never, from a service that does not say.
+static uint32_t expires_at(const struct status_reply *reply)
+{
+    return reply->expires_in == 0 ? 0 : (uint32_t)(port_now_ms() / 1000) + reply->expires_in;
+}
+
+static bool keep_token(struct http_exchange *x, struct span text)
+{
+    struct span token;
+    if (!bearer_parse(text, &x->work.uid, &token))
+        return false;
+    x->work.token_length = (uint8_t)token.length;
+    memcpy(x->work.token, token.at, token.length);
+    return true;
+}
 
 static void on_token_checked(void *context, const struct status_reply *reply)
 {
     struct http_exchange *x = context;
     set_step(x, API_IDLE);
+    x->work.expires = expires_at(reply);
     x->work.checked(x, reply);
 }
 
 enum api_error api_check_token(struct http_exchange *x, struct span text,
                                void (*checked)(struct http_exchange *x, const struct status_reply *reply))
 {
-    struct span token;
-    if (!bearer_parse(text, &x->work.uid, &token))
+    if (!keep_token(x, text))
         return API_BAD_TOKEN;
-    x->work.token_length = (uint8_t)token.length;
-    memcpy(x->work.token, token.at, token.length);
     x->work.checked = checked;
-    x->work.call.status = status_client_login(x->work.uid, token, on_token_checked, x);
+    x->work.call.status = status_client_login(x->work.uid, kept_token(x), on_token_checked, x);
     if (x->work.call.status == NULL)
         return API_TOO_MANY;
     set_step(x, API_CHECKING_TOKEN);
@@ -415,6 +490,7 @@ static void on_logged_out(void *context, const struct status_reply *reply)
         api_fail_saying(x, reply->error, reply->message, 0);
         return;
     }
+    hub_close_login(x->work.uid, bearer_login(x->work.uid, kept_token(x)), "you have logged out");
     struct text t = api_begin(x, API_OK);
     api_send(x, &t);
 }
@@ -425,21 +501,54 @@ static void logout_checked(struct http_exchange *x, const struct status_reply *r
         api_fail_saying(x, reply->error, reply->message, 0);
         return;
     }
-    struct span token = {x->work.token, x->work.token_length};
-    x->work.call.status = status_client_logout(x->work.uid, token, on_logged_out, x);
+    x->work.call.status = status_client_logout(x->work.uid, kept_token(x), on_logged_out, x);
     started(x, API_ENDING_SESSIONS, x->work.call.status);
+}
+
+// What the request shows; empty when it shows nothing of the kind.
+static struct span shown_token(const struct http_connection *h)
+{
+    struct span authorization = h->parser.fields[HTTP1_AUTHORIZATION];
+    struct span text = span_of("");
+    if (authorization.at != NULL)
+        bearer_field(authorization, &text);
+    return text;
 }
 
 void api_logout(struct http_connection *h)
 {
     struct http_exchange *x = h->exchange;
-    struct span authorization = h->parser.fields[HTTP1_AUTHORIZATION];
-    struct span text;
-    enum api_error error = API_BAD_TOKEN;
-    if (authorization.at != NULL && bearer_field(authorization, &text))
-        error = api_check_token(x, text, logout_checked);
+    enum api_error error = api_check_token(x, shown_token(h), logout_checked);
     if (error == API_BAD_TOKEN)
         api_fail(x, error, bad_token, 0);
     else if (error == API_TOO_MANY)
         api_fail(x, error, busy, BUSY_RETRY_AFTER);
+}
+
+// The chat goes on with the new token.
+static void on_renewed(void *context, const struct status_reply *reply)
+{
+    struct http_exchange *x = context;
+    uint32_t uid = x->work.uid;
+    set_step(x, API_IDLE);
+    if (reply->error != API_OK) {
+        api_fail_saying(x, reply->error, reply->message, 0);
+        return;
+    }
+    hub_renew_login(uid, bearer_login(uid, kept_token(x)), bearer_login(uid, reply->token), expires_at(reply));
+    struct text t = api_begin(x, API_OK);
+    put_token(&t, uid, reply->token);
+    put_lifetime(&t, reply->expires_in);
+    api_send(x, &t);
+}
+
+void api_renew(struct http_connection *h)
+{
+    struct http_exchange *x = h->exchange;
+    if (!keep_token(x, shown_token(h))) {
+        api_fail(x, API_BAD_TOKEN, bad_token, 0);
+        return;
+    }
+    x->work.call.status = status_client_renew(x->work.uid, kept_token(x), on_renewed, x);
+    started(x, API_RENEWING, x->work.call.status);
 }

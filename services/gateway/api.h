@@ -1,4 +1,4 @@
-// The JSON calls (README, "The wire"): get_verifycode, register, login, reset_pwd, logout.
+// The JSON calls (README, "The wire"): get_verifycode, register, login, reset_pwd, renew, logout.
 //
 // What takes time (hashing, the verify and the status service) is asked now and answered in a later turn; what is
 // needed then is kept in the exchange's `struct api_work`.
@@ -13,6 +13,7 @@
 #include "../../port/span.h"
 #include "../proto/api_error.h"
 #include "status_client.h"
+#include "tries.h"
 
 struct http_connection;
 struct http_exchange;
@@ -25,6 +26,7 @@ enum api_step {
     API_RESETTING,       // reset_pwd
     API_FINDING_NODE,    // the status service makes a token for a login
     API_CHECKING_TOKEN,  // the status service checks a token, for a logout or an upgrade
+    API_RENEWING,        // the status service makes a new token for an old one
     API_ENDING_SESSIONS, // the status service ends tokens
 };
 
@@ -37,6 +39,10 @@ struct api_work {
     } call;                                                                     // the one that `step` names
     void (*checked)(struct http_exchange *x, const struct status_reply *reply); // who asked for API_CHECKING_TOKEN
     uint32_t uid;
+    union {
+        struct tries tries; // of API_LOGGING_IN
+        uint32_t expires;   // s: when the token that was checked ends, 0 for never
+    };
     uint8_t user_length;
     uint8_t email_length;
     uint8_t token_length;
@@ -45,7 +51,8 @@ struct api_work {
     char token[TOKEN_MAX_BYTES];
 };
 
-// Asks the status service whether "UID.TOKEN" is good; `checked` is told in a later turn, with the uid in x->work.uid.
+// Asks the status service whether "UID.TOKEN" is good; `checked` is told in a later turn, with all about the token in
+// x->work.
 // API_BAD_TOKEN or API_TOO_MANY at once, and then no later call.
 enum api_error api_check_token(struct http_exchange *x, struct span text,
                                void (*checked)(struct http_exchange *x, const struct status_reply *reply));
@@ -55,6 +62,7 @@ void api_get_code(struct http_connection *h);
 void api_register(struct http_connection *h);
 void api_login(struct http_connection *h);
 void api_reset_password(struct http_connection *h);
+void api_renew(struct http_connection *h);
 void api_logout(struct http_connection *h);
 
 // The client has gone. True when the work was called off and the exchange is free now. False when the work has to come

@@ -1,4 +1,6 @@
 #include "bearer.h"
+#include <mbedtls/platform_util.h>
+#include <mbedtls/sha256.h>
 #include <string.h>
 
 static bool is_token_byte(char c)
@@ -26,6 +28,17 @@ bool bearer_parse(struct span text, uint32_t *uid, struct span *token)
     *uid = (uint32_t)number;
     *token = rest;
     return true;
+}
+
+uint16_t bearer_login(uint32_t uid, struct span token)
+{
+    uint8_t bytes[sizeof uid + TOKEN_MAX_BYTES];
+    uint8_t digest[32];
+    memcpy(bytes, &uid, sizeof uid);
+    memcpy(bytes + sizeof uid, token.at, token.length);
+    (void)mbedtls_sha256(bytes, sizeof uid + token.length, digest, 0);
+    mbedtls_platform_zeroize(bytes, sizeof bytes);
+    return (uint16_t)(digest[0] << 8 | digest[1]);
 }
 
 bool bearer_field(struct span authorization, struct span *text)

@@ -34,6 +34,7 @@ static const struct metric metrics[] = {
     {REPLIES, "class=\"5xx\"", COUNTS(replies[5]), HELP(BY_CLASS)},
     {"pipit_http_late_total", NULL, COUNTS(late), HELP("Requests that came too slowly (408).")},
     {"pipit_http_limited_total", NULL, COUNTS(limited), HELP("Calls and connections over a rate or limit (429).")},
+    {"pipit_tries_slowed_total", NULL, COUNTS(slowed), HELP("Logins and codes told to wait after wrong ones.")},
     {"pipit_http_full_total", NULL, COUNTS(full), HELP("Requests and connections without a free slot (503).")},
     {"pipit_http_evicted_total", NULL, COUNTS(evicted), HELP("Idle connections closed for a newcomer.")},
     {ERRORS, "error=\"1001\"", COUNTS(api_errors[0]), HELP(BY_ERROR)},

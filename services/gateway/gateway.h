@@ -6,7 +6,7 @@
 //     api.c           the JSON calls: code, register, login, reset, logout
 //     upgrade.c       from HTTP to WebSocket: who is it, and may they come in
 //     pages.c         what people and Prometheus look at
-//     guard.c, rate.c who may ask: Host and Origin, calls a minute
+//     guard.c, rate.c who may ask: Host and Origin, calls a minute; tries.c: wrong passwords and codes
 //     json.c          request bodies
 //     reply.c         heads and refusals as text; api_talk.c: the JSON of requests and replies; bearer.c: tokens
 #ifndef PIPIT_GATEWAY_H
@@ -20,6 +20,8 @@
 struct gateway_settings {
     uint32_t api_rate;        // api.rate: calls a minute and address, 0 for no limit
     uint32_t code_rate;       // mail.per_address: codes an hour and caller's address, 0 for no limit
+    uint32_t login_tries;     // login.tries: wrong ones that are free (tries.h), 0 for no limit
+    uint32_t login_backoff;   // login.backoff: seconds that the first wait takes
     uint32_t guests;          // chat.guests: 0 lets only accounts chat
     uint32_t header_timeout;  // http.header_timeout: seconds for a request's head
     uint32_t body_timeout;    // http.body_timeout: seconds for its body, and for the peer to take a reply
@@ -34,6 +36,7 @@ extern struct gateway_settings gateway_settings;
 struct gateway_counters {
     uint32_t requests;                       // heads read
     uint32_t replies[6];                     // by the first digit of the status; 0 is not used
+    uint32_t slowed;                         // logins and codes that had to wait (tries.h)
     uint32_t late;                           // 408
     uint32_t limited;                        // 429
     uint32_t full;                           // 503

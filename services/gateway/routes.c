@@ -12,6 +12,7 @@ static const struct route routes[] = {
     {"/register", HTTP1_POST, api_register, API},
     {"/login", HTTP1_POST, api_login, API},
     {"/reset_pwd", HTTP1_POST, api_reset_password, API},
+    {"/renew", HTTP1_POST, api_renew, ROUTE_EXCHANGE | ROUTE_RATED},
     {"/logout", HTTP1_POST, api_logout, ROUTE_EXCHANGE | ROUTE_RATED},
     {"/ws", HTTP1_GET, upgrade_chat, ROUTE_EXCHANGE},
     {"/ws-echo", HTTP1_GET, upgrade_echo, 0},

@@ -56,7 +56,8 @@ static void judge_node(const message_GetChatServerRsp *rsp, struct status_reply 
     } else if (!is_place(host, port)) {
         text_string(why, "The status service named no place to chat.");
     } else {
-        *reply = (struct status_reply){.error = API_OK, .host = host, .port = port, .token = token};
+        *reply = (struct status_reply){
+            .error = API_OK, .host = host, .port = port, .token = token, .expires_in = rsp->expires_in};
     }
 }
 
@@ -89,6 +90,7 @@ static void on_login(struct service_call *call, const struct rpc_outcome *outcom
     struct status_reply reply = {.error = API_INTERNAL};
     if (service_decode(call->method, outcome, &rsp, &why))
         judge_token(rsp.error, &reply, &why);
+    reply.expires_in = rsp.expires_in;
     mbedtls_platform_zeroize(&rsp, sizeof rsp);
     answer(call, &reply, &why);
 }
@@ -104,9 +106,32 @@ static void on_logout(struct service_call *call, const struct rpc_outcome *outco
     answer(call, &reply, &why);
 }
 
+static void judge_renewed(const message_RenewRsp *rsp, struct status_reply *reply, struct text *why)
+{
+    judge_token(rsp->error, reply, why);
+    reply->token = span_of(rsp->token);
+    reply->expires_in = rsp->expires_in;
+    if (reply->error != API_OK || bearer_is_token(reply->token))
+        return;
+    reply->error = API_INTERNAL;
+    text_string(why, "The status service gave a token that cannot be used.");
+}
+
+static void on_renewed(struct service_call *call, const struct rpc_outcome *outcome)
+{
+    char sentence[SERVICE_SENTENCE];
+    struct text why = text_in(sentence, sizeof sentence);
+    message_RenewRsp rsp = message_RenewRsp_init_zero;
+    struct status_reply reply = {.error = API_INTERNAL};
+    if (service_decode(call->method, outcome, &rsp, &why))
+        judge_renewed(&rsp, &reply, &why);
+    answer(call, &reply, &why);
+    mbedtls_platform_zeroize(&rsp, sizeof rsp);
+}
+
 /// Calls ///
 
-enum method { GET_CHAT_SERVER, LOGIN, LOGOUT };
+enum method { GET_CHAT_SERVER, LOGIN, LOGOUT, RENEW };
 
 // name and path; the messages; who reads the reply
 static const struct service_method methods[] = {
@@ -116,6 +141,8 @@ static const struct service_method methods[] = {
                on_login},
     [LOGOUT] = {&client, "Logout", "/message.StatusService/Logout", message_LogoutReq_fields, message_LogoutRsp_fields,
                 on_logout},
+    [RENEW] = {&client, "Renew", "/message.StatusService/Renew", message_RenewReq_fields, message_RenewRsp_fields,
+               on_renewed},
 };
 
 static struct status_call *call_new(enum method method, bool made, void *request, size_t size, status_done *done,
@@ -145,6 +172,13 @@ struct status_call *status_client_logout(uint32_t uid, struct span token, status
     message_LogoutReq request = {.uid = (int32_t)uid};
     bool made = service_put(request.token, sizeof request.token, token);
     return call_new(LOGOUT, made, &request, sizeof request, done, context);
+}
+
+struct status_call *status_client_renew(uint32_t uid, struct span old, status_done *done, void *context)
+{
+    message_RenewReq request = {.uid = (int32_t)uid};
+    bool made = service_put(request.token, sizeof request.token, old);
+    return call_new(RENEW, made, &request, sizeof request, done, context);
 }
 
 void status_client_cancel(struct status_call *call)

@@ -19,7 +19,8 @@ struct status_reply {
     struct span message;  // a sentence for people when it is not API_OK; never empty then
     struct span host;     // of status_client_get_chat_server(): where to chat. Empty: at this very machine.
     struct span port;
-    struct span token; // 1 to TOKEN_MAX_BYTES bytes
+    struct span token;   // 1 to TOKEN_MAX_BYTES bytes
+    uint32_t expires_in; // seconds that the token is good for; 0 from a service that does not say
 };
 
 // The call is over then.
@@ -32,6 +33,9 @@ struct status_call *status_client_login(uint32_t uid, struct span token, status_
 
 // Ends one token, or with an empty `token` all of the user's. A foreign status service may not know how.
 struct status_call *status_client_logout(uint32_t uid, struct span token, status_done *done, void *context);
+
+// A new token for an old one, which ends. A foreign status service may not know how, and then nothing has changed.
+struct status_call *status_client_renew(uint32_t uid, struct span old, status_done *done, void *context);
 
 // Forgets a call whose caller is gone: `done` is not called. Within its own `done` it does nothing.
 void status_client_cancel(struct status_call *call);

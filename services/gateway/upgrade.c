@@ -210,6 +210,14 @@ bool upgrade_answer(struct http_connection *h, struct text *out)
     return true;
 }
 
+static void put_login(struct hub_join *join, const struct api_work *work)
+{
+    if (join->uid == 0)
+        return;
+    join->login = bearer_login(work->uid, (struct span){work->token, work->token_length});
+    join->expires = work->expires;
+}
+
 bool upgrade_attach(struct http_connection *h)
 {
     if (is_echo(h))
@@ -218,6 +226,7 @@ bool upgrade_attach(struct http_connection *h)
     if (h->uid != 0 && !users_by_uid(h->uid, &account))
         return false;
     struct hub_join join = {.uid = h->uid, .name = account.name, .json = speaks_json(&h->parser)};
+    put_login(&join, &h->exchange->work);
     read_since(&h->parser, &join.resume, &join.since);
     return hub_attach(h->net, &join);
 }

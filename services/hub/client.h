@@ -39,6 +39,7 @@ struct client {
     struct net_conn *conn;
     struct assembly *assembly;
     struct rescue *rescue;
+    uint32_t expires; // s: when the login ends that it came with, 0 for never
 
     uint64_t next;      // the event to send next
     uint64_t safe;      // every event below this one is acknowledged, or was moved to `rescue`
@@ -54,7 +55,8 @@ struct client {
     uint32_t uid; // 0 for a guest
     uint32_t who; // identity for private messages: the uid, or GUEST_BIT and a number
     uint32_t talked;
-    uint32_t roster; // slot to go on from
+    uint16_t roster; // slot to go on from
+    uint16_t login;  // which of the account's (hub.h)
     uint8_t state;
     uint8_t format;
     uint8_t due;

@@ -302,7 +302,7 @@ static void tell_roster_page(struct client *c, uint8_t *buffer)
     struct span frame = event_text_end(&t, buffer);
     if (net_send(c->conn, frame.at, frame.length) != NET_OK)
         return;
-    c->roster = from;
+    c->roster = (uint16_t)from;
     if (other == NULL)
         c->due &= (uint8_t)~DUE_ROSTER;
 }

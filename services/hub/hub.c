@@ -10,6 +10,8 @@
 POOL(chat_clients, struct client, HUB_CLIENTS);
 struct pool *const hub_pool = &chat_clients;
 
+_Static_assert(HUB_CLIENTS <= UINT16_MAX, "a roster counts slots in 16 bits");
+
 struct hub_settings hub_settings = {.rate = 10, .ping = 25, .stall = 30};
 struct hub_counters hub_counters;
 
@@ -207,6 +209,8 @@ bool hub_attach(struct net_conn *conn, const struct hub_join *join)
     name_newcomer(c, join);
     c->conn = conn;
     c->uid = join->uid;
+    c->login = join->login;
+    c->expires = join->expires;
     c->who = join->uid != 0 ? join->uid : GUEST_BIT | guests;
     c->format = join->json ? RING_JSON : RING_TEXT;
     c->next = c->safe = c->mark = first_event(join);
@@ -224,13 +228,47 @@ bool hub_attach(struct net_conn *conn, const struct hub_join *join)
 
 /// Ending others ///
 
-void hub_close_account(uint32_t uid, uint16_t status, const char *reason)
+static void end_login(struct client *c, const char *reason)
+{
+    client_notice(c, "%s", reason);
+    client_close(c, WS_LOGIN_ENDED, reason);
+}
+
+void hub_close_account(uint32_t uid, const char *reason)
 {
     for (struct client *c = client_next(NULL); c != NULL; c = client_next(c))
-        if (c->uid == uid && uid != 0) {
-            client_notice(c, "%s", reason);
-            client_close(c, status, reason);
-        }
+        if (c->uid == uid && uid != 0)
+            end_login(c, reason);
+}
+
+// An account chats once at a time.
+static struct client *client_by_login(uint32_t uid, uint16_t login)
+{
+    struct client *c = client_next(NULL);
+    while (c != NULL && (c->uid != uid || c->login != login))
+        c = client_next(c);
+    return uid == 0 ? NULL : c;
+}
+
+void hub_close_login(uint32_t uid, uint16_t login, const char *reason)
+{
+    struct client *c = client_by_login(uid, login);
+    if (c != NULL)
+        end_login(c, reason);
+}
+
+void hub_renew_login(uint32_t uid, uint16_t login, uint16_t renewed, uint32_t expires)
+{
+    struct client *c = client_by_login(uid, login);
+    if (c == NULL)
+        return;
+    c->login = renewed;
+    c->expires = expires;
+}
+
+bool hub_has_login(uint32_t uid, uint16_t login)
+{
+    return client_by_login(uid, login) != NULL;
 }
 
 bool hub_kick(struct span name)
@@ -304,6 +342,14 @@ static void cull(struct client *c, uint64_t now)
     client_close(c, WS_TRY_AGAIN_LATER, "you took nothing for too long");
 }
 
+static void expire(struct client *c, uint64_t now)
+{
+    if (c->expires == 0 || now / 1000 < c->expires)
+        return;
+    hub_counters.expired++;
+    end_login(c, "your login has expired; log in again");
+}
+
 static void limit_assembly(struct client *c, uint64_t now)
 {
     if (c->assembly != NULL && now - c->assembly->since >= ASSEMBLY_MS)
@@ -327,6 +373,8 @@ static uint32_t tick(uint64_t now)
     for (struct client *c = client_next(NULL); c != NULL; c = client_next(c)) {
         hurry |= wake(c, now);
         limit_assembly(c, now);
+        if (c->state == CLIENT_CHATTING)
+            expire(c, now);
         if (c->state == CLIENT_CHATTING)
             cull(c, now);
         if (c->state == CLIENT_CHATTING)
@@ -385,6 +433,8 @@ static const struct metric metrics[] = {
     {"pipit_chat_skipped_total", NULL, &hub_counters.skipped, NULL, HELP("Events that clients missed so.")},
     {"pipit_chat_culled_total", NULL, &hub_counters.culled, NULL, HELP("Clients closed because they took nothing.")},
     {"pipit_chat_replaced_total", NULL, &hub_counters.replaced, NULL, HELP("Clients closed by a second login.")},
+    {"pipit_chat_expired_total", NULL, &hub_counters.expired, NULL,
+     HELP("Clients closed because their login expired.")},
     {"pipit_chat_paused_total", NULL, &hub_counters.limited, NULL, HELP("Pauses for talking too much.")},
     {"pipit_chat_protocol_errors_total", NULL, &hub_counters.protocol_errors, NULL,
      HELP("Clients that broke RFC 6455.")},

@@ -22,6 +22,8 @@ struct hub_join {
     bool json;        // pipit.v1.json, else the original's plain text
     bool resume;      // ?since= was given:
     uint64_t since;   // the last event that the client has
+    uint16_t login;   // an account's may be several at a time; any number that tells them apart
+    uint32_t expires; // when the login ends, in seconds of port_now_ms(); 0: never
 };
 
 // True when no client can be taken in.
@@ -30,8 +32,17 @@ bool hub_full(void);
 // Takes over a connection on which "101 Switching Protocols" was just sent. False when the hub is full.
 bool hub_attach(struct net_conn *c, const struct hub_join *join);
 
-// Closes every connection of an account, after telling it why.
-void hub_close_account(uint32_t uid, uint16_t status, const char *reason);
+// Closes every connection of an account with 4002, after telling it why.
+void hub_close_account(uint32_t uid, const char *reason);
+
+// The same for the one that came with this login.
+void hub_close_login(uint32_t uid, uint16_t login, const char *reason);
+
+// A login goes on under another number, until another moment.
+void hub_renew_login(uint32_t uid, uint16_t login, uint16_t renewed, uint32_t expires);
+
+// True when somebody chats with this login.
+bool hub_has_login(uint32_t uid, uint16_t login);
 
 // Sends a line from the house to all: "[system] text". False when there are so many control characters, quotes and
 // backslashes in it that it does not fit HUB_FRAME bytes as JSON.
@@ -54,6 +65,7 @@ struct hub_counters {
     uint32_t skips;      // times a client fell out of the history
     uint32_t culled;     // clients closed because they took nothing
     uint32_t replaced;   // clients closed by a second login
+    uint32_t expired;    // clients closed because their login came to its end
     uint32_t limited;    // pauses for talking too much
     uint32_t protocol_errors;
 };

@@ -28,7 +28,8 @@ enum ws_status { // section 7.4.1 and the IANA registry
     WS_TOO_BIG = 1009,
     WS_INTERNAL_ERROR = 1011,
     WS_TRY_AGAIN_LATER = 1013,
-    WS_REPLACED = 4001, // ours: the account logged in elsewhere
+    WS_REPLACED = 4001,    // ours: the account logged in elsewhere
+    WS_LOGIN_ENDED = 4002, // ours: the token that the connection was made with has expired or was ended
 };
 
 enum ws_event {

@@ -12,7 +12,7 @@
 #include <services/proto/message.pb.h>
 #include <string.h>
 
-struct status_settings status_settings = {.ttl = 86400};
+struct status_settings status_settings = {.ttl = 86400, .max_age = 2592000};
 
 #define DIGEST 16 // bytes kept of SHA-256(uid, token): nobody finds another token for one of 2^128
 
@@ -22,7 +22,8 @@ struct token {
     uint8_t digest[DIGEST];
     uint64_t made; // ms
     uint32_t uid;
-    uint16_t next; // in the bucket
+    uint32_t begun; // s: the login that it comes from
+    uint16_t next;  // in the bucket
     uint16_t older;
     uint16_t newer;
 };
@@ -140,7 +141,7 @@ static struct token *excess_of(uint32_t uid)
     return tokens.used == tokens.size ? token_at(oldest) : NULL;
 }
 
-static void keep_token(uint32_t uid, struct span text, uint64_t now_ms)
+static void keep_token(uint32_t uid, struct span text, uint32_t begun, uint64_t now_ms)
 {
     struct token *excess = excess_of(uid);
     if (excess != NULL) {
@@ -151,20 +152,33 @@ static void keep_token(uint32_t uid, struct span text, uint64_t now_ms)
     digest_of(uid, text, token->digest);
     token->made = now_ms;
     token->uid = uid;
+    token->begun = begun;
     token->next = *bucket_of(token->digest);
     *bucket_of(token->digest) = number_of(token);
     age_append(token);
 }
 
-// Counted from when it was made, so that a new status.ttl holds for tokens that are out already.
+// Counted from when it was made, so that a new status.ttl holds for tokens that are out already. A login's first token
+// has its whole time, whatever status.max_age says.
 static uint64_t expires_at(const struct token *token)
 {
-    return token->made + (uint64_t)status_settings.ttl * 1000;
+    uint32_t age = status_settings.max_age > status_settings.ttl ? status_settings.max_age : status_settings.ttl;
+    uint64_t own = token->made + (uint64_t)status_settings.ttl * 1000;
+    uint64_t last = ((uint64_t)token->begun + 1 + age) * 1000;
+    return status_settings.max_age == 0 || own < last ? own : last;
+}
+
+static uint32_t seconds_left(const struct token *token, uint64_t now_ms)
+{
+    if (token == NULL || now_ms >= expires_at(token))
+        return 0;
+    return (uint32_t)((expires_at(token) - now_ms + 999) / 1000);
 }
 
 /// Calls ///
 
-struct status_token status_make_token(uint32_t uid, uint64_t now_ms)
+// A token that nobody has and that is not kept yet.
+static struct status_token draw_token(uint32_t uid)
 {
     struct status_token token = {.error = API_OK};
     uint8_t random[STATUS_TOKEN_BYTES / 2];
@@ -175,15 +189,48 @@ struct status_token status_make_token(uint32_t uid, uint64_t now_ms)
     struct text digits = text_in(token.text, sizeof token.text);
     text_hex(&digits, random, sizeof random);
     mbedtls_platform_zeroize(random, sizeof random);
-    keep_token(uid, text_whole(&digits), now_ms);
     counters.made++;
+    return token;
+}
+
+static struct span text_of(const struct status_token *token)
+{
+    return (struct span){token->text, sizeof token->text};
+}
+
+struct status_token status_make_token(uint32_t uid, uint64_t now_ms)
+{
+    struct status_token token = draw_token(uid);
+    if (token.error == API_OK)
+        keep_token(uid, text_of(&token), (uint32_t)(now_ms / 1000), now_ms);
+    return token;
+}
+
+uint32_t status_expires_in(uint32_t uid, struct span token, uint64_t now_ms)
+{
+    return seconds_left(find(uid, token), now_ms);
+}
+
+// The old one goes first, or the new one might cost another one of the user's its place.
+struct status_token status_renew(uint32_t uid, struct span old, uint64_t now_ms)
+{
+    struct token *found = find(uid, old);
+    if (seconds_left(found, now_ms) == 0) {
+        counters.refused++;
+        return (struct status_token){.error = API_BAD_TOKEN};
+    }
+    struct status_token token = draw_token(uid);
+    if (token.error != API_OK)
+        return token;
+    uint32_t begun = found->begun;
+    end_token(found);
+    keep_token(uid, text_of(&token), begun, now_ms);
     return token;
 }
 
 enum api_error status_login(uint32_t uid, struct span token, uint64_t now_ms)
 {
-    const struct token *found = find(uid, token);
-    if (found != NULL && now_ms < expires_at(found))
+    if (status_expires_in(uid, token, now_ms) > 0)
         return API_OK;
     counters.refused++;
     return API_BAD_TOKEN;
@@ -216,6 +263,20 @@ uint32_t status_tokens(void)
     return tokens.used;
 }
 
+bool status_walk(uint32_t *at, uint64_t now_ms, struct status_session *session)
+{
+    const struct token *token = token_at(*at == 0 ? newest : token_at((uint16_t)*at)->older);
+    while (token != NULL && seconds_left(token, now_ms) == 0)
+        token = token_at(token->older);
+    if (token == NULL)
+        return false;
+    *at = number_of(token);
+    *session =
+        (struct status_session){token->uid, (uint32_t)(now_ms / 1000) - token->begun, seconds_left(token, now_ms),
+                                (uint16_t)(token->digest[0] << 8 | token->digest[1])};
+    return true;
+}
+
 /// Methods: message.StatusService ///
 
 #define REPLY_MAX message_GetChatServerRsp_size // bytes of the longest
@@ -223,6 +284,7 @@ uint32_t status_tokens(void)
 _Static_assert(message_GetChatServerRsp_size <= RPC_MESSAGE, "a reply of GetChatServer outgrew a gRPC message");
 _Static_assert(message_LoginRsp_size <= REPLY_MAX, "a reply of Login outgrew the buffer");
 _Static_assert(message_LogoutRsp_size <= REPLY_MAX, "a reply of Logout outgrew the buffer");
+_Static_assert(message_RenewRsp_size <= REPLY_MAX, "a reply of Renew outgrew the buffer");
 _Static_assert(sizeof((message_GetChatServerRsp *)0)->host > NODE_HOST_MAX, "a node's host must fit the reply");
 _Static_assert(sizeof((message_GetChatServerRsp *)0)->port > NODE_PORT_MAX, "a node's port must fit the reply");
 _Static_assert(sizeof((message_GetChatServerRsp *)0)->token > STATUS_TOKEN_BYTES, "a token must fit the reply");
@@ -272,7 +334,8 @@ static enum api_error send_user(uint32_t uid, message_GetChatServerRsp *rsp)
         return token.error;
     put(rsp->host, node.host);
     put(rsp->port, node.port);
-    put(rsp->token, (struct span){token.text, sizeof token.text});
+    put(rsp->token, text_of(&token));
+    rsp->expires_in = status_expires_in(uid, text_of(&token), now_ms);
     mbedtls_platform_zeroize(&token, sizeof token);
     return API_OK;
 }
@@ -297,8 +360,10 @@ static void login(struct rpc_call *call, struct span request)
         rsp.error = req.uid > 0 ? (int32_t)status_login((uint32_t)req.uid, span_of(req.token), port_now_ms())
                                 : (int32_t)API_BAD_TOKEN;
         rsp.uid = req.uid;
-        if (rsp.error == API_OK)
+        if (rsp.error == API_OK) {
             put(rsp.token, span_of(req.token));
+            rsp.expires_in = status_expires_in((uint32_t)req.uid, span_of(req.token), port_now_ms());
+        }
         reply(call, message_LoginRsp_fields, &rsp);
     }
     mbedtls_platform_zeroize(&req, sizeof req);
@@ -320,10 +385,31 @@ static void logout(struct rpc_call *call, struct span request)
     mbedtls_platform_zeroize(&req, sizeof req);
 }
 
+static void renew(struct rpc_call *call, struct span request)
+{
+    message_RenewReq req = message_RenewReq_init_zero;
+    message_RenewRsp rsp = message_RenewRsp_init_zero;
+    if (decode(call, request, message_RenewReq_fields, &req)) {
+        uint32_t uid = req.uid > 0 ? (uint32_t)req.uid : 0;
+        uint64_t now_ms = port_now_ms();
+        struct status_token token = status_renew(uid, span_of(req.token), now_ms);
+        rsp.error = (int32_t)token.error;
+        if (token.error == API_OK) {
+            put(rsp.token, text_of(&token));
+            rsp.expires_in = status_expires_in(uid, text_of(&token), now_ms);
+        }
+        reply(call, message_RenewRsp_fields, &rsp);
+        mbedtls_platform_zeroize(&token, sizeof token);
+    }
+    mbedtls_platform_zeroize(&req, sizeof req);
+    mbedtls_platform_zeroize(&rsp, sizeof rsp);
+}
+
 static const struct rpc_method methods[] = {
     {"GetChatServer", get_chat_server},
     {"Login", login},
     {"Logout", logout},
+    {"Renew", renew},
 };
 
 const struct rpc_service status_rpc = {
@@ -348,7 +434,8 @@ static uint32_t wait_for(const struct token *token, uint64_t now_ms)
     return wait < SERVICE_IDLE ? (uint32_t)wait : SERVICE_IDLE - 1;
 }
 
-// All tokens live equally long, so the oldest is always the next to go. A few a turn.
+// All tokens live equally long, so the oldest is the next to go, but for those whose login is status.max_age old: they
+// are good for nothing any more and keep their place until then. A few a turn.
 static uint32_t tokens_step(uint64_t now_ms)
 {
     for (int i = 0; i < 16; i++) {

@@ -14,6 +14,7 @@ struct account {
     uint8_t name_length;
     uint8_t email_length;
     uint16_t place; // of its record in flash
+    uint16_t home; // a hash of the address of the last login, 0 for none
 };
 
 // Heads of chains. An account is number uid here, which is its slot's number plus one; 0 ends a chain.
@@ -133,6 +134,33 @@ bool users_secret_of(uint32_t uid, struct users_secret *secret)
     if (a != NULL)
         *secret = a->secret;
     return a != NULL;
+}
+
+/// Where the owners are ///
+
+uint64_t users_hash(struct span s)
+{
+    return siphash(&index_key, s);
+}
+
+// One stranger in 65,535 passes for the owner, and may then try as often as the owner may.
+static uint16_t home_of(uint32_t uid, uint32_t address)
+{
+    const uint32_t both[] = {uid, address};
+    return (uint16_t)(1 + users_hash((struct span){(const char *)both, sizeof both}) % UINT16_MAX);
+}
+
+bool users_store_is_home(uint32_t uid, uint32_t address)
+{
+    const struct account *a = account_of(uid);
+    return a != NULL && a->home == home_of(uid, address);
+}
+
+void users_set_home(uint32_t uid, uint32_t address)
+{
+    struct account *a = account_of(uid);
+    if (a != NULL)
+        a->home = home_of(uid, address);
 }
 
 /// Changes ///

@@ -29,6 +29,9 @@ bool users_store_full(struct span name, struct span email);
 uint32_t users_find_name(struct span name);
 uint32_t users_find_email(struct span email);
 
+// The address from which an account was last logged in to.
+bool users_store_is_home(uint32_t uid, uint32_t address);
+
 // False when there is no such account.
 bool users_secret_of(uint32_t uid, struct users_secret *secret);
 

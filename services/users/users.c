@@ -182,6 +182,11 @@ static uint32_t find_user(struct span user)
                                                                         : users_find_name(user);
 }
 
+bool users_is_home(struct span user, uint32_t address)
+{
+    return users_store_is_home(find_user(user), address);
+}
+
 struct users_job *users_login(struct span user, struct span password, users_done *done, void *context)
 {
     struct users_job *job = job_new(conclude_login, done, context);

@@ -48,6 +48,16 @@ uint32_t users_count(void);
 // Walks all accounts by slot: call with *at = 0 first; false after the last one.
 bool users_walk(uint32_t *at, struct users_account *account);
 
+/// Where the owners are ///
+
+// A hash that nobody can foresee who does not know the key, which is made at each start.
+uint64_t users_hash(struct span text);
+
+// Notes from which address an account was logged in to; whether an address is that of the last time. `user` is a name
+// or an email. Only the last one is kept, in 16 bits, and not over a restart.
+void users_set_home(uint32_t uid, uint32_t address);
+bool users_is_home(struct span user, uint32_t address);
+
 /// Asynchronous operations ///
 
 struct users_job;

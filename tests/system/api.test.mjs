@@ -54,7 +54,7 @@ test('register, log in by name, by email and in other case, log out', async () =
     const reply = await call(pipit, '/login', { user, password });
     const { token, ...rest } = reply;
     const [host, port] = ['127.0.0.1', String(pipit.port)];
-    assert.deepEqual(rest, { error: 0, uid: made.uid, user: 'Alice', email, message: 'login success', host, port });
+    assert.deepEqual(rest, { error: 0, uid: made.uid, user: 'Alice', email, message: 'login success', host, port, expires_in: 86400 });
     assert.match(token, new RegExp(`^${made.uid}\\.[0-9a-f]{32}$`));
   }
 });
@@ -96,7 +96,7 @@ test('reset_pwd changes the password and ends every session', async () => {
   assert.deepEqual(reply, { error: 0, user: 'dave', email, message: reply.message });
   assert.match(reply.message, /success/);
   const [closeCode, reason] = await closed;
-  assert.equal(closeCode, 1008);
+  assert.equal(closeCode, 4002);
   assert.match(String(reason), /password/);
   for (const token of tokens) await fails(pipit, '/logout', '', 1010, /token/, { authorization: `Bearer ${token}` });
   await fails(pipit, '/login', { user: 'dave', password }, 1008);

@@ -601,8 +601,8 @@ test('a server that was started anew is noticed by its ids', async () => {
   assert.equal(await client.status(), 0);
 });
 
-test('close codes: 1008 and 4001 end it with 1, others are tried again', async () => {
-  for (const [code, status] of [[1008, 1], [4001, 1], [1001, 0], [1013, 0], [1011, 0]]) {
+test('close codes: 1008, 4001 and 4002 end it with 1, others are tried again', async () => {
+  for (const [code, status] of [[1008, 1], [4001, 1], [4002, 1], [1001, 0], [1013, 0], [1011, 0]]) {
     const server = await startOther((socket, request, nth) => {
       socket.send('{"id":1,"kind":"welcome","name":"guest-1","newest":1}');
       if (nth === 1) setTimeout(() => socket.close(code, 'the\x1b reason'), 50);

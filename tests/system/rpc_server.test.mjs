@@ -100,7 +100,7 @@ test('GetChatServer, Login, Logout', async () => {
   assert.equal(one.error, 0, JSON.stringify(one));
   assert.match(one.token, /^[!-~]{16,64}$/);
   assert.notEqual(one.token, two.token);
-  assert.deepEqual(await statusClient.reply('Login', { uid: 7, token: one.token }), { error: 0, uid: 7, token: one.token });
+  assert.deepEqual(await statusClient.reply('Login', { uid: 7, token: one.token }), { error: 0, uid: 7, token: one.token, expires_in: 86400 });
   for (const [uid, token] of [
     [8, one.token],
     [7, `${one.token}x`],

@@ -3,6 +3,7 @@
 #include "../../services/gateway/api.h"
 #include "../../services/gateway/http_server.h"
 #include "../../services/gateway/rate.h"
+#include "../../services/gateway/tries.h"
 #include "../../services/hub/hub.h"
 #include "../../services/verify/codes.h"
 
@@ -148,19 +149,25 @@ static void finish_status(struct call *call, const struct status_reply *reply)
     unsay();
 }
 
+static void give_token(size_t i, uint32_t uid, struct status_reply *reply)
+{
+    static unsigned made;
+    char text[TOKEN_MAX_BYTES + 20];
+    snprintf(text, sizeof text, "%06u~A-b_c.d+e/f=%050u", ++made, 0u);
+    memcpy(tokens[i].text, text, gate_status.token_length);
+    tokens[i].length = gate_status.token_length;
+    tokens[i].uid = uid;
+    reply->token = (struct span){tokens[i].text, tokens[i].length};
+    reply->expires_in = gate_status.expires_in;
+}
+
 static void answer_node(struct call *call)
 {
     static size_t next;
-    static unsigned made;
-    char text[TOKEN_MAX_BYTES + 20];
     size_t i = next++ % TOKENS;
     struct status_reply reply = {.error = gate_status.node_error, .message = say(gate_status.message)};
     if (reply.error == API_OK) {
-        snprintf(text, sizeof text, "%06u~A-b_c.d+e/f=%050u", ++made, 0u);
-        memcpy(tokens[i].text, text, gate_status.token_length);
-        tokens[i].length = gate_status.token_length;
-        tokens[i].uid = call->uid;
-        reply.token = (struct span){tokens[i].text, tokens[i].length};
+        give_token(i, call->uid, &reply);
         reply.host = span_of(gate_status.host);
         reply.port = span_of(gate_status.port);
     }
@@ -172,7 +179,7 @@ static void answer_login(struct call *call)
     struct status_reply reply = {.error = API_BAD_TOKEN, .message = span_of("No such token.")};
     for (size_t i = 0; i < TOKENS; i++)
         if (call->token.length > 0 && is_token(i, call))
-            reply = (struct status_reply){.error = API_OK};
+            reply = (struct status_reply){.error = API_OK, .expires_in = gate_status.expires_in};
     if (gate_status.login_error != API_OK)
         reply = (struct status_reply){.error = gate_status.login_error, .message = say(gate_status.message)};
     finish_status(call, &reply);
@@ -184,6 +191,21 @@ static void answer_logout(struct call *call)
     for (size_t i = 0; i < TOKENS && reply.error == API_OK; i++)
         if (is_token(i, call))
             tokens[i].uid = 0;
+    finish_status(call, &reply);
+}
+
+static void answer_renew(struct call *call)
+{
+    struct status_reply reply = {.error = API_BAD_TOKEN, .message = span_of("No such token.")};
+    if (gate_status.renew_error != API_OK)
+        reply = (struct status_reply){.error = gate_status.renew_error, .message = say(gate_status.message)};
+    for (size_t i = 0; i < TOKENS && gate_status.renew_error == API_OK; i++) {
+        if (!is_token(i, call))
+            continue;
+        reply = (struct status_reply){.error = API_OK};
+        give_token(i, call->uid, &reply);
+        break;
+    }
     finish_status(call, &reply);
 }
 
@@ -217,6 +239,11 @@ struct status_call *status_client_login(uint32_t uid, struct span token, status_
 struct status_call *status_client_logout(uint32_t uid, struct span token, status_done *done, void *context)
 {
     return status_new(uid, token, answer_logout, done, context);
+}
+
+struct status_call *status_client_renew(uint32_t uid, struct span old, status_done *done, void *context)
+{
+    return status_new(uid, old, answer_renew, done, context);
 }
 
 void status_client_cancel(struct status_call *call)
@@ -273,6 +300,7 @@ int gate_setup(void **state)
     gate_status = (struct gate_status){.message = "", .host = "", .port = "", .token_length = 36};
     memset(&gateway_counters, 0, sizeof gateway_counters);
     http_admit_reset();
+    tries_reset();
     return 0;
 }
 

@@ -28,10 +28,12 @@ struct gate_status {
     enum api_error node_error; // of GetChatServer
     enum api_error login_error;
     enum api_error logout_error;
+    enum api_error renew_error;
     const char *message; // beside any of them
     const char *host;    // "" for this machine
     const char *port;
     size_t token_length;
+    uint32_t expires_in; // said of every token
     bool holds;
     bool full;
     unsigned cancelled;

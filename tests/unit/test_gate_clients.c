@@ -559,24 +559,24 @@ static const struct {
     int error;
     const char *sentence;
 } nodes[] = {
-    {{0, "", "", "token"}, API_OK, ""},
-    {{0, "", "none", "token"}, API_OK, ""},
-    {{0, "chat.example", "8090", LONGEST}, API_OK, ""},
-    {{0, "10.0.0.1", "65535", "a-b.c_d~e+f/g=="}, API_OK, ""},
-    {{0, "10.0.0.1", "8090", "5aa3b2a2-6f0e-4c39-9d4b-3c3ad7cf3c15"}, API_OK, ""}, // a UUID, the original's
-    {{1009, "h", "1", "token"}, API_INTERNAL, "The status service could not give out a token (error 1009)."},
-    {{1001, "h", "1", "token"}, API_INTERNAL, "The status service could not give out a token (error 1001)."},
-    {{-7, "", "", ""}, API_INTERNAL, "The status service could not give out a token (error -7)."},
-    {{0, "h", "1", ""}, API_INTERNAL, "The status service gave a token that cannot be used."},
-    {{0, "h", "1", "to ken"}, API_INTERNAL, "The status service gave a token that cannot be used."},
-    {{0, "h", "1", "\"}{\""}, API_INTERNAL, "The status service gave a token that cannot be used."},
-    {{0, "h", "1", "t\xc3\xb6ken"}, API_INTERNAL, "The status service gave a token that cannot be used."},
-    {{0, "h", "", "token"}, API_INTERNAL, "The status service named no place to chat."},
-    {{0, "h", "0", "token"}, API_INTERNAL, "The status service named no place to chat."},
-    {{0, "h", "65536", "token"}, API_INTERNAL, "The status service named no place to chat."},
-    {{0, "h", "80x", "token"}, API_INTERNAL, "The status service named no place to chat."},
-    {{0, "two words", "80", "token"}, API_INTERNAL, "The status service named no place to chat."},
-    {{0, "h\n", "80", "token"}, API_INTERNAL, "The status service named no place to chat."},
+    {{0, "", "", "token", 60}, API_OK, ""},
+    {{0, "", "none", "token", 60}, API_OK, ""},
+    {{0, "chat.example", "8090", LONGEST, 60}, API_OK, ""},
+    {{0, "10.0.0.1", "65535", "a-b.c_d~e+f/g==", 60}, API_OK, ""},
+    {{0, "10.0.0.1", "8090", "5aa3b2a2-6f0e-4c39-9d4b-3c3ad7cf3c15", 60}, API_OK, ""}, // a UUID, the original's
+    {{1009, "h", "1", "token", 60}, API_INTERNAL, "The status service could not give out a token (error 1009)."},
+    {{1001, "h", "1", "token", 60}, API_INTERNAL, "The status service could not give out a token (error 1001)."},
+    {{-7, "", "", "", 60}, API_INTERNAL, "The status service could not give out a token (error -7)."},
+    {{0, "h", "1", "", 60}, API_INTERNAL, "The status service gave a token that cannot be used."},
+    {{0, "h", "1", "to ken", 60}, API_INTERNAL, "The status service gave a token that cannot be used."},
+    {{0, "h", "1", "\"}{\"", 60}, API_INTERNAL, "The status service gave a token that cannot be used."},
+    {{0, "h", "1", "t\xc3\xb6ken", 60}, API_INTERNAL, "The status service gave a token that cannot be used."},
+    {{0, "h", "", "token", 60}, API_INTERNAL, "The status service named no place to chat."},
+    {{0, "h", "0", "token", 60}, API_INTERNAL, "The status service named no place to chat."},
+    {{0, "h", "65536", "token", 60}, API_INTERNAL, "The status service named no place to chat."},
+    {{0, "h", "80x", "token", 60}, API_INTERNAL, "The status service named no place to chat."},
+    {{0, "two words", "80", "token", 60}, API_INTERNAL, "The status service named no place to chat."},
+    {{0, "h\n", "80", "token", 60}, API_INTERNAL, "The status service named no place to chat."},
 };
 
 static void test_status_nodes(void **state)

@@ -4,6 +4,7 @@
 #include "../../port/net.h"
 #include "../../services/gateway/bearer.h"
 #include "../../services/gateway/http_server.h"
+#include "../../services/gateway/tries.h"
 #include "../../services/hub/hub.h"
 #include "../../services/users/users.h"
 #include "../../services/verify/codes.h"
@@ -675,11 +676,240 @@ static void test_reset_password(void **state)
     assert_has(reply, "\"user\":\"judy\",\"email\":\"judy@example.org\",\"message\":\"reset success\"}");
     peer_run(2000);
     assert_int_equal(hub_clients(), 0);
-    assert_non_null(memmem(chat->received, chat->length, "\x03\xf0", 2)); // 1008
+    assert_non_null(memmem(chat->received, chat->length, "\x0f\xa2", 2)); // 4002
     assert_error(with_code("/reset_pwd", "judy", "judy@example.org", "secret3", code), 1004);
     assert_status(upgrade(&peers[2], target, ""), 401);
     assert_error(login("judy", "secret1"), 1008);
     assert_error(login("judy", "secret2"), 0);
+}
+
+/// Wrong tries ///
+
+static const char *login_from(uint32_t address, const char *user, const char *password)
+{
+    char body[400];
+    struct peer *p = &peers[3];
+    static char reply[sizeof p->received];
+    snprintf(body, sizeof body, "{\"user\":\"%s\",\"password\":\"%s\"}", user, password);
+    p->address = address;
+    strcpy(reply, find_body(send_to(p, post_request("/login", body))));
+    hang_up(p);
+    return reply;
+}
+
+static uint32_t hashes(void)
+{
+    for (size_t i = 0; i < users_service.metric_count; i++)
+        if (strcmp(users_service.metrics[i].name, "pipit_password_hashes_total") == 0)
+            return *users_service.metrics[i].value;
+    fail();
+    return 0;
+}
+
+#define STRANGER 0x0a000280u
+
+// What a stranger is told, and what it costs us: the same for a name that somebody has and for one that nobody has.
+static void test_login_backs_off_alike(void **state)
+{
+    (void)state;
+    static const char *const users[] = {"tina", "tina@example.org", "nobody"};
+    char told[3][12][200];
+    uint32_t cost[3];
+    add_account("tina", "tina@example.org", "secret1");
+    for (size_t u = 0; u < 3; u++) {
+        tries_reset();
+        gateway_settings.login_tries = 5;
+        gateway_settings.login_backoff = 2;
+        uint32_t before = hashes();
+        for (size_t i = 0; i < 12; i++)
+            snprintf(told[u][i], sizeof told[u][i], "%s", login_from(STRANGER, users[u], "secret0"));
+        cost[u] = hashes() - before;
+    }
+    assert_int_equal(cost[0], 5); // the right number of hashes: none for those who were told to wait
+    assert_has(told[0][4], "{\"error\":1008,");
+    assert_has(told[0][5], "{\"error\":1011,\"message\":\"There were too many wrong tries; try again after retry_after "
+                           "seconds.\",\"retry_after\":2}");
+    for (size_t u = 1; u < 3; u++) {
+        assert_int_equal(cost[u], cost[0]);
+        for (size_t i = 0; i < 12; i++)
+            assert_string_equal(told[u][i], told[0][i]);
+    }
+    assert_has(login_from(STRANGER + 1, "tina", "secret1"), "{\"error\":0,");
+}
+
+// Attackers with an address for every try slow each other down, and strangers too, but not her who was here last.
+static void test_nobody_is_locked_out(void **state)
+{
+    (void)state;
+    add_account("uma", "uma@example.org", "secret1");
+    gateway_settings.login_tries = 2;
+    gateway_settings.login_backoff = 2;
+    assert_has(login_from(STRANGER, "uma", "secret1"), "{\"error\":0,");
+    for (uint32_t i = 0; i < 2 * TRIES_CROWD; i++)
+        assert_has(login_from(STRANGER + 1 + i, "uma", "secret0"), "{\"error\":1008,");
+    assert_has(login_from(STRANGER + 100, "uma", "secret0"), "{\"error\":1011,");
+    assert_has(login_from(STRANGER, "UMA@example.org", "secret1"), "{\"error\":0,");
+    assert_has(login_from(STRANGER, "uma", "secret0"), "{\"error\":1008,");
+    assert_has(login_from(STRANGER, "uma", "secret1"), "{\"error\":0,");
+    assert_has(login_from(STRANGER + 101, "uma", "secret1"), "{\"error\":1011,");
+    peer_run(1);
+    machine_now_ms += TRIES_CROWD_MOST * 1000;
+    assert_has(login_from(STRANGER + 101, "uma", "secret1"), "{\"error\":0,");
+    assert_has(login_from(STRANGER + 101, "uma", "secret1"), "{\"error\":0,"); // here she was last now
+    assert_has(login_from(STRANGER + 102, "nobody", "secret1"), "{\"error\":1008,");
+}
+
+// Who does not wait for the answer has tried all the same.
+static void test_login_called_off_counts(void **state)
+{
+    (void)state;
+    gateway_settings.login_tries = 1;
+    gateway_settings.login_backoff = 900;
+    peers[3].address = STRANGER;
+    peer_open(&peers[3], 80);
+    peer_send_text(&peers[3], post_request("/login", "{\"user\":\"vera\",\"password\":\"secret1\"}"));
+    peer_run(3);
+    hang_up(&peers[3]);
+    assert_has(login_from(STRANGER, "vera", "secret1"), "{\"error\":1011,");
+}
+
+static void test_codes_back_off(void **state)
+{
+    (void)state;
+    char code[32];
+    gateway_settings.login_tries = 3;
+    gateway_settings.login_backoff = 100;
+    get_code("wendy@example.org", code);
+    for (int i = 0; i < 3; i++)
+        assert_error(with_code("/register", "wendy", "wendy@example.org", "secret1", "x"), 1005);
+    const char *reply = with_code("/register", "wendy", "wendy@example.org", "secret1", code);
+    assert_error(reply, 1011);
+    assert_has(reply, "\"retry_after\":100}");
+    peer_run(1);
+    machine_now_ms += 100000;
+    assert_error(with_code("/register", "wendy", "wendy@example.org", "secret1", code), 0);
+}
+
+/// Renewing ///
+
+static const char *renew(const char *token)
+{
+    snprintf(request, sizeof request, "POST /renew HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n", token);
+    return ask(request);
+}
+
+static struct peer *chat_with(struct peer *p, const char *token)
+{
+    char target[300];
+    snprintf(target, sizeof target, "/ws?token=%s", percent_encoded(token));
+    assert_status(upgrade(p, target, ""), 101);
+    peer_run(20);
+    return p;
+}
+
+static bool closed_with_4002(const struct peer *p, const char *why)
+{
+    char expected[100] = "\x0f\xa2";
+    strcpy(expected + 2, why);
+    return memmem(p->received, p->length, expected, strlen(expected)) != NULL;
+}
+
+// The old token is good for nothing any more, the chat that came with it goes on, and lives as long as the new one.
+static void test_renew(void **state)
+{
+    (void)state;
+    char token[96], renewed[96];
+    hub_settings.ping = 3600; // the peer does not answer any
+    gate_status.expires_in = 60;
+    add_account("rosa", "rosa@example.org", "secret1");
+    const char *reply = login("rosa", "secret1");
+    assert_has(reply, "\"expires_in\":60}");
+    value_of(reply, "token", token, sizeof token);
+    struct peer *chat = chat_with(&peers[1], token);
+    peer_run(40000);
+    reply = renew(token);
+    assert_error(reply, 0);
+    assert_has(reply, "\"expires_in\":60}");
+    value_of(reply, "token", renewed, sizeof renewed);
+    assert_int_equal(strtoul(token, NULL, 10), strtoul(renewed, NULL, 10));
+    assert_string_not_equal(token, renewed);
+    assert_error(renew(token), 1010);
+    assert_error(logout(token), 1010);
+    peer_run(40000);
+    assert_int_equal(hub_clients(), 1);
+    peer_run(22000);
+    assert_int_equal(hub_clients(), 0);
+    assert_true(closed_with_4002(chat, "your login has expired; log in again"));
+    hub_settings.ping = 25;
+}
+
+// Somebody else's old token takes nothing away; and a service that says no time sets none.
+static void test_renew_of_another_login(void **state)
+{
+    (void)state;
+    char phone[96], laptop[96];
+    add_account("rita", "rita@example.org", "secret1");
+    value_of(login("rita", "secret1"), "token", phone, sizeof phone);
+    value_of(login("rita", "secret1"), "token", laptop, sizeof laptop);
+    struct peer *chat = chat_with(&peers[1], phone);
+    gate_status.expires_in = 1;
+    assert_error(renew(laptop), 0);
+    peer_run(5000);
+    assert_int_equal(hub_clients(), 1);
+    gate_status.expires_in = 0;
+    char renewed[96];
+    const char *reply = renew(phone);
+    assert_lacks(reply, "expires_in");
+    value_of(reply, "token", renewed, sizeof renewed);
+    value_of(login("rita", "secret1"), "token", laptop, sizeof laptop);
+    assert_error(logout(laptop), 0);
+    peer_run(2000);
+    assert_int_equal(hub_clients(), 1); // the laptop's logout is none of the phone's
+    assert_error(logout(renewed), 0);
+    peer_run(2000);
+    assert_int_equal(hub_clients(), 0);
+    assert_true(closed_with_4002(chat, "you have logged out"));
+}
+
+static void test_renew_refused(void **state)
+{
+    (void)state;
+    assert_error(ask("POST /renew HTTP/1.1\r\n" HOST "\r\n"), 1010);
+    assert_error(renew("1"), 1010);
+    assert_error(renew("1.x"), 1010);
+    gate_status.renew_error = API_INTERNAL;
+    gate_status.message = "The status service does not know Renew.";
+    const char *reply = renew("1.x");
+    assert_error(reply, 1009);
+    assert_has(reply, "does not know Renew");
+    gate_status.full = true;
+    assert_error(renew("1.x"), 1011);
+    assert_status(ask("GET /renew HTTP/1.1\r\n" HOST "\r\n"), 405);
+}
+
+// Whoever goes before the answer has had his token renewed: the chat must not end with the old one.
+static void test_renew_without_the_client(void **state)
+{
+    (void)state;
+    char token[96];
+    gate_status.expires_in = 60;
+    add_account("ruth", "ruth@example.org", "secret1");
+    value_of(login("ruth", "secret1"), "token", token, sizeof token);
+    chat_with(&peers[1], token);
+    hub_settings.ping = 3600;
+    peer_run(30000);
+    gate_status.holds = true;
+    peer_open(&peers[2], 80);
+    snprintf(request, sizeof request, "POST /renew HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n", token);
+    peer_send_text(&peers[2], request);
+    peer_run(10);
+    hang_up(&peers[2]);
+    gate_status.holds = false;
+    peer_run(45000);
+    assert_int_equal(hub_clients(), 1);
+    peer_run(20000);
+    assert_int_equal(hub_clients(), 0);
+    hub_settings.ping = 25;
 }
 
 // A token that nobody can judge is no guest's either: 503, and why.
@@ -830,6 +1060,14 @@ int main(void)
         TEST(test_no_guests),
         TEST(test_token_in_three_places),
         TEST(test_reset_password),
+        TEST(test_login_backs_off_alike),
+        TEST(test_nobody_is_locked_out),
+        TEST(test_login_called_off_counts),
+        TEST(test_codes_back_off),
+        TEST(test_renew),
+        TEST(test_renew_of_another_login),
+        TEST(test_renew_refused),
+        TEST(test_renew_without_the_client),
         TEST(test_upgrade_without_status_service),
         TEST(test_refusal_waits_for_room),
         TEST(test_token_check_is_called_off),

@@ -95,6 +95,7 @@ static int fresh(void **state)
 {
     (void)state;
     status_settings.ttl = 86400;
+    status_settings.max_age = 2592000;
     nodes_settings.list[0] = '\0';
     here = 0;
     return status_service.start();
@@ -190,6 +191,87 @@ static void expiry(void **state)
     machine_now_ms += 1000;
     assert_int_equal(step(), SERVICE_IDLE);
     assert_int_equal(status_tokens(), 0);
+}
+
+static struct status_token renew(uint32_t uid, const struct status_token *token)
+{
+    return status_renew(uid, token_of(token), machine_now_ms);
+}
+
+// One gets a new token; the other one, who asks with the same, does not.
+static void renewing(void **state)
+{
+    (void)state;
+    struct status_token first = get(7);
+    machine_now_ms += 86399999;
+    assert_int_equal(status_expires_in(7, token_of(&first), machine_now_ms), 1);
+    assert_int_equal(renew(8, &first).error, API_BAD_TOKEN);
+    struct status_token second = renew(7, &first);
+    assert_int_equal(second.error, API_OK);
+    assert_int_equal(renew(7, &first).error, API_BAD_TOKEN);
+    assert_int_equal(login(7, &first), API_BAD_TOKEN);
+    assert_int_equal(login(7, &second), API_OK);
+    assert_int_equal(status_expires_in(7, token_of(&second), machine_now_ms), 86400);
+    assert_int_equal(status_tokens(), 1);
+    machine_now_ms += 86400000;
+    assert_int_equal(renew(7, &second).error, API_BAD_TOKEN);
+    assert_int_equal(status_expires_in(7, token_of(&second), machine_now_ms), 0);
+}
+
+static void renewing_costs_no_other_token_its_place(void **state)
+{
+    (void)state;
+    struct status_token mine[TOKENS_EACH];
+    for (int i = 0; i < TOKENS_EACH; i++)
+        mine[i] = get(7);
+    mine[TOKENS_EACH - 1] = renew(7, &mine[TOKENS_EACH - 1]);
+    for (int i = 0; i < TOKENS_EACH; i++)
+        assert_int_equal(login(7, &mine[i]), API_OK);
+    machine_has_entropy = false;
+    assert_int_equal(renew(7, &mine[0]).error, API_INTERNAL);
+    machine_has_entropy = true;
+    assert_int_equal(login(7, &mine[0]), API_OK); // as good as before
+}
+
+// However often it is renewed, a login ends when it is max_age old; a walk does not show it any more.
+static void the_age_of_a_login(void **state)
+{
+    (void)state;
+    uint32_t at = 0;
+    struct status_session session;
+    struct status_token token = get(7);
+    status_settings.max_age = 200000;
+    machine_now_ms += 80000000;
+    token = renew(7, &token);
+    machine_now_ms += 80000000;
+    token = renew(7, &token);
+    uint32_t left = status_expires_in(7, token_of(&token), machine_now_ms);
+    assert_in_range(left, 40000, 40001); // the login's age is counted in whole seconds
+    assert_true(status_walk(&at, machine_now_ms, &session));
+    assert_int_equal(session.uid, 7);
+    assert_int_equal(session.age, 160000);
+    assert_int_equal(session.expires_in, left);
+    assert_false(status_walk(&at, machine_now_ms, &session));
+    machine_now_ms += (uint64_t)left * 1000;
+    at = 0;
+    assert_int_equal(login(7, &token), API_BAD_TOKEN);
+    assert_int_equal(renew(7, &token).error, API_BAD_TOKEN);
+    assert_false(status_walk(&at, machine_now_ms, &session));
+    status_settings.max_age = 0;
+    assert_in_range(status_expires_in(7, token_of(&token), machine_now_ms), 46399, 46400);
+}
+
+static void sessions_are_walked(void **state)
+{
+    (void)state;
+    uint32_t at = 0, seen = 0;
+    struct status_session session;
+    assert_false(status_walk(&at, machine_now_ms, &session));
+    for (uint32_t uid = 1; uid <= 5; uid++)
+        get(uid);
+    for (at = 0; status_walk(&at, machine_now_ms, &session); seen++)
+        assert_int_equal(session.uid, 5 - seen);
+    assert_int_equal(seen, 5);
 }
 
 // A new setting holds for tokens that are out, and the longest wait still fits into the step's answer.
@@ -347,7 +429,7 @@ static void the_table_of_methods(void **state)
 {
     (void)state;
     assert_string_equal(status_rpc.name, "message.StatusService");
-    assert_int_equal(status_rpc.method_count, 3);
+    assert_int_equal(status_rpc.method_count, 4);
     assert_false(status_rpc.open);
     assert_null(status_rpc.enabled);
 }
@@ -359,14 +441,16 @@ static void get_chat_server_bytes(void **state)
     char buffer[128];
     struct rpc_call c = call("GetChatServer", BYTES("\x08\x07"));
     assert_int_equal(c.status, GRPC_OK);
-    assert_int_equal(c.length, 2 + STATUS_TOKEN_BYTES);
+    assert_int_equal(c.length, 2 + STATUS_TOKEN_BYTES + 4);
     assert_memory_equal(c.message, "\x22\x20", 2);
+    assert_memory_equal(c.message + 2 + STATUS_TOKEN_BYTES, "\x28\x80\xa3\x05", 4); // ours: 86400 s
     struct span token = {(const char *)c.message + 2, STATUS_TOKEN_BYTES};
     assert_int_equal(status_login(7, token, machine_now_ms), API_OK);
     struct rpc_call again = call("Login", request_of(buffer, 7, token));
-    assert_int_equal(again.length, 2 + 2 + STATUS_TOKEN_BYTES);
+    assert_int_equal(again.length, 2 + 2 + STATUS_TOKEN_BYTES + 4);
     assert_memory_equal(again.message, "\x10\x07\x1a\x20", 4);
     assert_memory_equal(again.message + 4, token.at, token.length);
+    assert_memory_equal(again.message + 4 + STATUS_TOKEN_BYTES, "\x20\x80\xa3\x05", 4);
 }
 
 static void uids_that_nobody_has(void **state)
@@ -429,6 +513,27 @@ static void logout_bytes(void **state)
     assert_int_equal(login(7, &second), API_BAD_TOKEN);
     assert_int_equal(login(7, &third), API_BAD_TOKEN);
     assert_int_equal(login(8, &other), API_OK);
+}
+
+static void renew_over_rpc(void **state)
+{
+    (void)state;
+    char buffer[128];
+    message_RenewRsp rsp = message_RenewRsp_init_zero;
+    struct status_token first = get(7);
+    struct rpc_call c = call("Renew", request_of(buffer, 8, token_of(&first)));
+    assert_reply(&c, BYTES("\x08\xf2\x07"));
+    c = call("Renew", BYTES("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"));
+    assert_reply(&c, BYTES("\x08\xf2\x07"));
+    c = call("Renew", request_of(buffer, 7, token_of(&first)));
+    pb_istream_t stream = pb_istream_from_buffer(c.message, c.length);
+    assert_true(pb_decode(&stream, message_RenewRsp_fields, &rsp));
+    assert_int_equal(rsp.error, 0);
+    assert_int_equal(rsp.expires_in, 86400);
+    assert_int_equal(status_login(7, span_of(rsp.token), machine_now_ms), API_OK);
+    assert_int_equal(login(7, &first), API_BAD_TOKEN);
+    c = call("Renew", request_of(buffer, 7, token_of(&first)));
+    assert_reply(&c, BYTES("\x08\xf2\x07"));
 }
 
 // What a newer caller may send (proto3's rule): fields of every wire type that we don't know, in any order; of a field
@@ -603,6 +708,10 @@ int main(void)
         TEST(several_of_one_user),
         TEST(all_of_one_user),
         TEST(expiry),
+        TEST(renewing),
+        TEST(renewing_costs_no_other_token_its_place),
+        TEST(the_age_of_a_login),
+        TEST(sessions_are_walked),
         TEST(ttl_setting),
         TEST(many_expire),
         TEST(full_drops_the_oldest),
@@ -616,6 +725,7 @@ int main(void)
         TEST(the_largest_uid),
         TEST(login_with_a_wrong_token),
         TEST(logout_bytes),
+        TEST(renew_over_rpc),
         TEST(unknown_fields_are_skipped),
         TEST(strings_too_long),
         TEST(strings_that_are_not_utf8),
