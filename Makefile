@@ -59,7 +59,7 @@ FEATURES_sim    := $(FEATURES)
 FEATURES_medium := tls nodes syslog
 FEATURES_small  :=
 ABSENT      := $(filter-out $(FEATURES_$(PROFILE)),$(FEATURES))
-SOURCES_tls     := port/tls/%
+SOURCES_tls     := port/tls/% app/tls/%
 SOURCES_nodes   := services/nodes/%
 SOURCES_syslog  := port/syslog/%
 SOURCES_echo    := services/echo/%
@@ -69,8 +69,8 @@ include port/third_party.mk
 
 # The firmware: everything that goes to a board too.
 OUR_SOURCES := $(filter-out %/absent.c $(foreach feature,$(ABSENT),$(SOURCES_$(feature))), \
-                 $(wildcard app/*.c port/*.c port/tls/*.c port/syslog/*.c services/*/*.c)) \
-               $(foreach feature,$(ABSENT),$(wildcard port/$(feature)/absent.c services/$(feature)/absent.c))
+                 $(wildcard app/*.c app/tls/*.c port/*.c port/tls/*.c port/syslog/*.c services/*/*.c)) \
+               $(foreach feature,$(ABSENT),$(wildcard app/$(feature)/absent.c port/$(feature)/absent.c services/$(feature)/absent.c))
 OUR_OBJECTS := $(OUR_SOURCES:%.c=$(B)/%.o) $(PROTOS:%.proto=$(B)/%.pb.o)
 FIRMWARE    := $(OUR_OBJECTS) $(THIRD_PARTY_OBJECTS)
 LIBPIPIT    := $(B)/libpipit.a
@@ -100,6 +100,14 @@ $(LIBPIPIT): $(FIRMWARE)
 $(B)/%.o: %.c $(FLAG_FILES) | $(PROTO_HEADERS)
 	$(call compile,$(CPPFLAGS) $(CFLAGS) $(WARNINGS))
 
+# When this was built, for devices that don't know the time yet: the last commit's date, so that the same source makes the
+# same program.
+BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1704067200)
+$(B)/port/tls/identity_make.o: CPPFLAGS += -DPIPIT_BUILD_TIME=$(BUILD_TIME)
+$(B)/port/tls/identity_make.o: $(B)/build-time
+$(B)/build-time: .FORCE
+	@mkdir -p $(@D); echo $(BUILD_TIME) | cmp -s - $@ || echo $(BUILD_TIME) >$@
+
 # Debian packages: the set `build` for everything, and those that PACKAGES_goal names (port/packages.sh). The stamp is
 # included as a makefile: make makes those first and then starts over, so pkg-config finds what was just installed.
 PACKAGE_STAMP := build/packages/$(subst $(eval ) ,+,$(sort build $(foreach goal,$(GOALS),$(PACKAGES_$(goal))))).mk
@@ -111,4 +119,4 @@ build/packages/%.mk: port/packages.sh
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: run size help clean
+.PHONY: run size help clean .FORCE

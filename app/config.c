@@ -3,6 +3,7 @@
 #include "../port/net.h"
 #include "../port/scratch.h"
 #include "../port/syslog/syslog.h"
+#include "../port/tls/identity.h"
 #include "../services/echo/echo.h"
 #include "../services/gateway/gateway.h"
 #include "../services/gateway/status_client.h"
@@ -214,6 +215,9 @@ static const struct config_key keys[] = {
     {.name = "rpc.interop",
      FIELD_BOOL(interop_settings.enabled, 0),
      HELP(.help = "1 serves grpc.testing.TestService too, where it is linked")},
+    {.name = "tls.days",
+     FIELD_NUMBER(tls_identity_settings.days, 1, 3650, 397),
+     HELP(.help = "days that a certificate which the device makes itself is good for; renewed before they are over")},
     {.name = "ws.ping",
      FIELD_NUMBER(hub_settings.ping, 1, 3600, 25),
      HELP(.help = "seconds between pings to a chat client")},

@@ -204,6 +204,11 @@
 
 #endif
 
+// The TLS identity (port/tls/identity.h), where there is one.
+#define TLS_CHAIN    4095 // bytes of the certificate and those behind it
+#define TLS_KEY      2432 // bytes of its key; RSA of 4096 bits takes 2374
+#define TLS_IDENTITY 8192 // bytes of TLS_ARENA that it holds at most
+
 #define RPC_LIST_MAX 8192 // SETTINGS_MAX_HEADER_LIST_SIZE, what other implementations take too
 
 #define NET_CONNECTIONS                                                                                                \

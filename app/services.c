@@ -14,12 +14,13 @@
 #include "../services/users/users.h"
 #include "../services/verify/verify.h"
 #include "share.h"
+#include "tls/identity.h"
 
 // The client of gRPC comes last: what the gateway asks for in its step is on its way in the same turn.
 const struct service *const services[] = {
     &users_service,      &mail_service,          &verify_service,        &status_service,
     &rpc_server_service, &verify_client_service, &status_client_service, &hub_service,
-    &gateway_service,    &echo_service,          &rpc_channel_service,
+    &gateway_service,    &echo_service,          &rpc_channel_service,   &identity_service,
 };
 
 const size_t service_count = sizeof services / sizeof services[0];

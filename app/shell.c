@@ -65,6 +65,7 @@ const struct shell_command shell_commands[] = {
     {"set", "KEY VALUE", shell_set, "change a setting"},
     {"unset", "KEY", shell_unset, "back to the default"},
     {"config", "[PREFIX]", shell_config, "all settings, or those that begin so"},
+    {"cert", "[new|paste|self]", shell_cert, "the certificate: show it, make another, load one, back to our own"},
     {"mail", "test ADDRESS", shell_mail, "send a mail and show the conversation with the relay"},
     {"log", "[LEVEL [MODULE]]", shell_log, "show or set what is logged"},
     {"top", "", shell_top, "share of time and longest step, part by part"},

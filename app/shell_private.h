@@ -55,6 +55,9 @@ shell_run shell_users, shell_who, shell_kick, shell_say;
 // shell_settings.c
 shell_run shell_get, shell_set, shell_unset, shell_config, shell_mail, shell_reboot, shell_factory_reset;
 
+// tls/shell_cert.c
+shell_run shell_cert;
+
 // Development mode is on and nobody asked for it, but codes can be mailed now: ends it.
 void shell_settings_start(void);
 

@@ -97,6 +97,11 @@ int64_t tls_wall_seconds(int64_t *copy);
 #define MBEDTLS_X509_TRUSTED_CERTIFICATE_CALLBACK
 #define MBEDTLS_TEST_SW_INET_PTON // its own reader of addresses, though the simulator's C library has one
 
+// The device's own (port/tls/identity_make.c).
+#define MBEDTLS_PK_WRITE_C
+#define MBEDTLS_X509_CREATE_C
+#define MBEDTLS_X509_CRT_WRITE_C
+
 /// TLS ///
 
 #define MBEDTLS_SSL_TLS_C

@@ -18,6 +18,8 @@ MBEDTLS_SOURCES_tls := $(addprefix library/,aes.c aesni.c asn1parse.c asn1write.
                          memory_buffer_alloc.c oid.c pk.c pk_ecc.c pk_wrap.c pkparse.c platform.c poly1305.c rsa.c \
                          rsa_alt_helpers.c sha512.c ssl_ciphersuites.c ssl_client.c ssl_msg.c ssl_tls.c \
                          ssl_tls12_client.c x509.c x509_crt.c)
+# The device's own certificate.
+MBEDTLS_SOURCES_tls += $(addprefix library/,pkwrite.c x509_create.c x509write.c x509write_crt.c)
 MBEDTLS_SOURCES += $(foreach feature,$(FEATURES_$(PROFILE)),$(MBEDTLS_SOURCES_$(feature)))
 CJSON_SOURCES := cJSON.c
 NANOPB_SOURCES := pb_common.c pb_decode.c pb_encode.c

@@ -5,6 +5,7 @@
 #include "backend.h"
 #include "console.h"
 #include "flash.h"
+#include "identity.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -278,6 +279,8 @@ int machine_start(int argc, char **argv)
         return refuse(&why);
     pipit_recall();
     if (!options_settings(argc, argv, &options, &why))
+        return refuse(&why);
+    if (options.certificate != NULL && !identity_load(options.certificate, options.key, &why))
         return refuse(&why);
     console_start();
     if (!console_signals_take() || atexit(console_stop) != 0)

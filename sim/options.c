@@ -121,6 +121,20 @@ static bool take_mtu(struct options *o, const char *value, struct text *why)
     return true;
 }
 
+static bool take_certificate(struct options *o, const char *value, struct text *why)
+{
+    (void)why;
+    o->certificate = value;
+    return true;
+}
+
+static bool take_key(struct options *o, const char *value, struct text *why)
+{
+    (void)why;
+    o->key = value;
+    return true;
+}
+
 static bool take_set(struct options *o, const char *value, struct text *why)
 {
     (void)o;
@@ -220,6 +234,8 @@ static const struct option_row rows[] = {
     {"--mtu", "N", PHASE_MACHINE, take_mtu, "with --tap: largest packet in bytes, up to 65440 (what the device has)"},
     {"--flash", "FILE", PHASE_MACHINE, take_flash,
      "where accounts are kept, or none (pipit/flash in XDG_STATE_HOME or ~/.local/state)"},
+    {"--cert", "FILE", PHASE_MACHINE, take_certificate, "the certificate for HTTPS and its chain, PEM (makes its own)"},
+    {"--key", "FILE", PHASE_MACHINE, take_key, "with --cert: its private key, PEM"},
     {"--config", "FILE", PHASE_FILES, take_config, "read \"key = value\" lines"},
     {"--set", "KEY=VALUE", PHASE_KEYS, take_set, "set one key; again for more; wins over --config"},
     {"--help", NULL, PHASE_MACHINE, take_help, "show this, and end"},
@@ -297,6 +313,10 @@ static bool check_together(const struct options *o, struct text *why)
     }
     if (o->tap != NULL && o->forward_count > 0) {
         text_string(why, "--forward goes with the built-in network; with --tap, connect to the device's address.");
+        return false;
+    }
+    if ((o->certificate == NULL) != (o->key == NULL)) {
+        text_string(why, "--cert and --key go together; give both, or neither.");
         return false;
     }
     return o->tap == NULL || check_gateway(o, why);

@@ -24,7 +24,9 @@ struct options {
     const char *address;
     const char *gateway;
     const char *dns;
-    uint32_t mtu; // 0: what the device has
+    uint32_t mtu;            // 0: what the device has
+    const char *certificate; // a file with the certificate and its chain, with ...
+    const char *key;         // ... that of its key; or both NULL
 };
 
 // Reads the command line into `options`, and sets the simulator's own defaults; the settings of the network go to

@@ -127,7 +127,7 @@ cost:
 
 ## format: lay our own code out as .clang-format says
 format:
-	clang-format -i $(wildcard $(foreach folder,app port port/arch port/tls port/syslog boards/* services services/* sim clients/* tests/*,$(folder)/*.c $(folder)/*.h))
+	clang-format -i $(wildcard $(foreach folder,app app/tls port port/arch port/tls port/syslog boards/* services services/* sim clients/* tests/*,$(folder)/*.c $(folder)/*.h))
 
 $(B)/tests/bench/segment: $(addprefix $(B)/tests/,bench/segment.o unit/peer_support.o unit/machine.o) $(LIBPIPIT)
 	@echo "  LD $@"; $(CC) $(LDFLAGS) -Wl,--wrap=demux_ip4_input $^ -o $@

@@ -1,5 +1,8 @@
 // For machines without room for TLS. tls_client() refuses in a sentence, so no session ever exists.
+#include "identity.h"
 #include "tls.h"
+
+struct tls_identity_settings tls_identity_settings;
 
 const char *tls_missing(void)
 {
@@ -87,4 +90,22 @@ uint32_t tls_arena_used(void)
 uint32_t tls_arena_high_water(void)
 {
     return 0;
+}
+
+bool tls_identity_load(bool keep, struct text *why)
+{
+    (void)keep;
+    text_string(why, "This device has no TLS, and so no certificate; leave --cert and --key out.");
+    return false;
+}
+
+void tls_identity_paste(void)
+{
+}
+
+enum tls_paste tls_identity_paste_line(struct span line, struct text *why)
+{
+    (void)line;
+    tls_identity_load(false, why);
+    return TLS_PASTE_REFUSED;
 }

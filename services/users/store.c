@@ -14,7 +14,7 @@ struct account {
     uint8_t name_length;
     uint8_t email_length;
     uint16_t place; // of its record in flash
-    uint16_t home; // a hash of the address of the last login, 0 for none
+    uint16_t home;  // a hash of the address of the last login, 0 for none
 };
 
 // Heads of chains. An account is number uid here, which is its slot's number plus one; 0 ends a chain.
