@@ -146,6 +146,7 @@ static void on_resolved(const char *name, const ip_addr_t *address, void *arg)
 static void resolve(void)
 {
     enter(STATE_RESOLVING, RESOLVE_MS);
+    syslog.asked = 0;
     syslog.question++;
     err_t err =
         dns_gethostbyname(syslog_settings.host, &syslog.server, on_resolved, (void *)(uintptr_t)syslog.question);
