@@ -59,6 +59,8 @@ const struct shell_command shell_commands[] = {
     {"pools", "", shell_pools, "slots used, most ever used, size"},
     {"users", "", shell_users, "all accounts"},
     {"who", "", shell_who, "names online"},
+    {"sessions", "[NAME]", shell_sessions, "logins, since when and for how long"},
+    {"logout", "NAME", shell_logout, "end all of somebody's logins"},
     {"kick", "NAME", shell_kick, "end somebody's connection"},
     {"say", "TEXT", shell_say, "a line from the house to all"},
     {"get", "KEY", shell_get, "one setting"},

@@ -52,6 +52,10 @@ shell_run shell_status, shell_net, shell_pools, shell_top, shell_log;
 // shell_people.c
 shell_run shell_users, shell_who, shell_kick, shell_say;
 
+// shell_sessions.c: sessions shows who is logged in, since when, for how long, and who chats with it. Each has a number
+// of four digits, which tells a user's logins apart and nothing about the token.
+shell_run shell_sessions, shell_logout;
+
 // shell_settings.c
 shell_run shell_get, shell_set, shell_unset, shell_config, shell_mail, shell_reboot, shell_factory_reset;
 

@@ -9,6 +9,7 @@
 #include "lwip/dns.h"
 #include "lwip/netif.h"
 #include "lwip/priv/tcp_priv.h"
+#include <mbedtls/platform_util.h>
 #include <string.h>
 
 // RESOLVING -> CONNECTING -> OPEN -> CLOSING -> LINGERING -> BROKEN -> GONE      any -> BROKEN
@@ -270,12 +271,20 @@ static bool let_go(struct net_conn *c)
     return true;
 }
 
+// Passwords and tokens came in it, and lwIP's memory keeps what was in it until somebody needs it.
+static void wipe(struct pbuf *p)
+{
+    for (; p != NULL; p = p->next)
+        mbedtls_platform_zeroize(p->payload, p->len);
+}
+
 static void discard_received(struct net_conn *c)
 {
     struct pbuf *p = c->received;
     c->received = NULL;
     if (p == NULL)
         return;
+    wipe(p);
     if (c->pcb != NULL)
         tcp_recved(c->pcb, p->tot_len);
     pbuf_free(p);
@@ -482,6 +491,7 @@ static void deliver_data(struct net_conn *c)
         size_t consumed = c->handlers->data(c, p->payload, offered);
         if (c->pcb != NULL && consumed > 0)
             tcp_recved(c->pcb, (u16_t)consumed);
+        mbedtls_platform_zeroize(p->payload, consumed); // see wipe()
         c->received = pbuf_free_header(p, (u16_t)consumed);
         if (consumed < offered)
             return;

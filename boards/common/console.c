@@ -23,7 +23,7 @@ size_t port_console_read(char *bytes, size_t size)
     size_t n = 0;
     while (n < size && typed_out != typed_in) {
         bytes[n++] = typed[typed_out % TYPED_BYTES];
-        typed_out++;
+        typed[typed_out++ % TYPED_BYTES] = 0; // it may be of a password
     }
     return n;
 }

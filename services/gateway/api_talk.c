@@ -2,6 +2,7 @@
 #include "../users/users.h"
 #include "gateway.h"
 #include "json.h"
+#include <mbedtls/platform_util.h>
 #include <string.h>
 
 /// Replies ///
@@ -137,7 +138,7 @@ bool api_read_form(struct http_exchange *x, unsigned wanted, struct api_form *fo
 
 void api_forget(struct http_exchange *x)
 {
-    memset(x->buffer + HTTP_HEAD_ROOM, 0, x->length);
+    mbedtls_platform_zeroize(x->buffer + HTTP_HEAD_ROOM, x->length);
     json_forget();
 }
 

@@ -127,9 +127,16 @@ struct http_exchange *http_exchange_walk(uint32_t *at)
     return NULL;
 }
 
+// A token may have stood in the target or in Authorization.
+static void forget_head(struct http_connection *h)
+{
+    mbedtls_platform_zeroize(h->keep, sizeof h->keep);
+}
+
 void http_release(struct http_connection *h)
 {
     struct http_exchange *x = h->exchange;
+    forget_head(h);
     http_set_state(h, HTTP_FREE);
     if (x != NULL && api_abandon(x))
         http_give_exchange(x);
@@ -152,6 +159,7 @@ static void begin(struct http_connection *h)
     h->route = NULL;
     h->uid = 0;
     h->cursor = (struct http_cursor){0};
+    forget_head(h);
     http1_begin(&h->parser, h->keep, sizeof h->keep);
 }
 

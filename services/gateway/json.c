@@ -2,6 +2,7 @@
 #include "../../port/scratch.h"
 #include "../proto/utf8.h"
 #include <cJSON.h>
+#include <mbedtls/platform_util.h>
 #include <string.h>
 
 /// Arena ///
@@ -238,7 +239,7 @@ void json_forget(void)
     parsed = NULL;
     if (arena.bytes == NULL)
         return;
-    memset(arena.bytes, 0, arena.used);
+    mbedtls_platform_zeroize(arena.bytes, JSON_ARENA); // also what a body that was refused has left above `used`
     arena_reset();
     scratch_give(arena.bytes);
     arena.bytes = NULL;

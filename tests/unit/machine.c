@@ -80,6 +80,7 @@ size_t port_console_read(char *bytes, size_t size)
     memcpy(bytes, typed, n);
     memmove(typed, typed + n, typed_length - n);
     typed_length -= n;
+    memset(typed + typed_length, 0, n); // as a machine does for which it may have been a password
     return n;
 }
 
