@@ -134,6 +134,7 @@
 #define TLS_ARENA          81920 // bytes that all of them share
 #define TLS_IN             16384 // bytes of a record that comes in; a peer may send 16384 unless it agrees on less
 #define TLS_OUT            4096  // bytes of a record that goes out
+#define TLS_IDENTITY       10240 // bytes of TLS_ARENA that the device's own certificates hold at most, two of them
 
 #else // the simulator
 
@@ -200,14 +201,14 @@
 #define TLS_IN             16384
 #define TLS_OUT            4096
 #define JOURNAL_BLOB       4096
+#define TLS_IDENTITY       16384
 #define BOOT_NOTE          16384 // a host has none but in tests
 
 #endif
 
 // The TLS identity (port/tls/identity.h), where there is one.
-#define TLS_CHAIN    4095 // bytes of the certificate and those behind it
-#define TLS_KEY      2432 // bytes of its key; RSA of 4096 bits takes 2374
-#define TLS_IDENTITY 8192 // bytes of TLS_ARENA that it holds at most
+#define TLS_CHAIN 4095 // bytes of the certificate and those behind it
+#define TLS_KEY   2432 // bytes of its key; RSA of 4096 bits takes 2374
 
 #define RPC_LIST_MAX 8192 // SETTINGS_MAX_HEADER_LIST_SIZE, what other implementations take too
 

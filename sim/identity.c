@@ -37,6 +37,10 @@ static bool collect(const char *option, const char *path, struct text *why)
     while (good && rest.length > 0)
         good = tls_identity_paste_line(span_cut(&rest, '\n'), why) != TLS_PASTE_REFUSED;
     explicit_bzero(file, sizeof file);
+    if (good && !tls_identity_paste_is_whole()) {
+        text_string(why, "The last PEM block has no END line; give the whole file.");
+        return false;
+    }
     if (good)
         why->length = 0;
     return good;

@@ -99,6 +99,11 @@ bool tls_identity_load(bool keep, struct text *why)
     return false;
 }
 
+bool tls_identity_paste_is_whole(void)
+{
+    return true;
+}
+
 void tls_identity_paste(void)
 {
 }

@@ -68,6 +68,9 @@ enum tls_paste {
 void tls_identity_paste(void);
 enum tls_paste tls_identity_paste_line(struct span line, struct text *why);
 
+// False inside of a block, whose END line has not come.
+bool tls_identity_paste_is_whole(void);
+
 // Wipes what was collected.
 void tls_identity_paste_end(void);
 

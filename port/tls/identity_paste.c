@@ -35,6 +35,11 @@ struct tls_material *tls_identity_collected(void)
     return &collected;
 }
 
+bool tls_identity_paste_is_whole(void)
+{
+    return reading.block == BLOCK_NONE;
+}
+
 static enum tls_paste refuse(struct text *why, const char *sentence)
 {
     tls_identity_paste_end();
@@ -151,7 +156,7 @@ static enum tls_paste close_block(struct text *why)
 
 static enum tls_paste end_of_all(struct text *why)
 {
-    if (reading.block != BLOCK_NONE)
+    if (!tls_identity_paste_is_whole())
         return refuse(why, "The last PEM block has no END line; paste it again, whole.");
     if (collected.chain_length == 0 || collected.key_length == 0)
         return refuse(why, collected.chain_length == 0

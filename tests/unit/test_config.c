@@ -3,6 +3,7 @@
 #include "../../port/log.h"
 #include "../../port/net.h"
 #include "../../port/syslog/syslog.h"
+#include "../../port/tls/identity.h"
 #include "../../services/echo/echo.h"
 #include "../../services/gateway/gateway.h"
 #include "../../services/gateway/verify_client.h"
@@ -93,6 +94,7 @@ static const struct {
     {"rpc.interop", &interop_settings.enabled, 0, 1, 0},
     {"status.ttl", &status_settings.ttl, 60, 31536000, 86400},
     {"status.max_age", &status_settings.max_age, 0, 31536000, 2592000},
+    {"tls.days", &tls_identity_settings.days, 1, 3650, 397},
     {"ws.ping", &hub_settings.ping, 1, 3600, 25},
     {"ws.stall", &hub_settings.stall, 1, 3600, 30},
     {"log.port", &syslog_settings.port, 1, 65535, 514},
