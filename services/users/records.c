@@ -220,11 +220,19 @@ static bool erase(uint32_t index)
     return good;
 }
 
+// Whoever has lost count goes by the neighbour: the ring has come round to this one as often, or once less.
+static uint32_t erases_of(uint32_t index)
+{
+    struct title t;
+    if (read_title(index, &t))
+        return t.erases;
+    return index > 0 && read_title(index - 1, &t) ? t.erases - 1 : records_most_erases();
+}
+
 static bool begin_segment(void)
 {
-    struct title old;
     uint32_t next = ring.head + 1;
-    uint32_t erases = read_title(next % ring.count, &old) ? old.erases : records_most_erases();
+    uint32_t erases = erases_of(next % ring.count);
     if (!erase(next % ring.count) || !write_title(next, erases + 1))
         return false;
     ring.head = next;
