@@ -112,7 +112,7 @@ static void take(struct span typed)
 {
     shell_take *now = doing.take;
     doing.take = NULL;
-    if (now(typed) && doing.take == NULL)
+    if (now(typed) && typed.at != NULL && doing.take == NULL)
         doing.take = now;
 }
 

@@ -1,5 +1,6 @@
 // Commands: who is there.
 #include "../services/hub/hub.h"
+#include "../services/proto/utf8.h"
 #include "../services/users/users.h"
 #include "shell_private.h"
 
@@ -46,6 +47,8 @@ void shell_kick(struct span name)
 
 void shell_say(struct span text)
 {
-    if (text.length > 0 && !hub_say(text))
+    if (!utf8_valid(text))
+        say("That is not UTF-8; nobody could read it.");
+    else if (text.length > 0 && !hub_say(text))
         say("That is too long with so many quotes, backslashes or control characters.");
 }

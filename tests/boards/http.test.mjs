@@ -34,7 +34,7 @@ test('the greeting names the board and says aloud that this is development mode'
 });
 
 test('the console answers', async () => {
-  assert.match(await answer(board, 'get chat.rate'), /chat\.rate = 0\n/);
+  assert.match(await answer(board, 'get chat.rate'), /chat\.rate = 0 \(/);
   assert.match(await answer(board, 'status'), /started after: power on; \d+ of \d+ bytes of stack used/);
 });
 

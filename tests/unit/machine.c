@@ -12,6 +12,7 @@ bool (*machine_certificates)(const char *name, const char **pem, size_t *length)
 const struct machine_flash *machine_flash;
 char machine_console[16384];
 bool machine_console_is_terminal;
+void (*machine_reboot)(const char *reason);
 static size_t console_length;
 static char typed[4096];
 static size_t typed_length;
@@ -148,6 +149,8 @@ bool port_stopping(void)
 
 _Noreturn void port_reboot(const char *reason)
 {
+    if (machine_reboot != NULL)
+        machine_reboot(reason);
     fprintf(stderr, "reboot: %s\n", reason);
     abort();
 }

@@ -36,6 +36,9 @@ extern bool machine_console_is_terminal;
 // What port_console_read() will give.
 void machine_type(const char *text);
 
+// Called by port_reboot(); must not return (longjmp). NULL: the program is aborted.
+extern void (*machine_reboot)(const char *reason);
+
 // Moves the clock on in steps of at most 10 ms and calls `turn` after each.
 void machine_advance(uint64_t ms, void (*turn)(void));
 
