@@ -65,13 +65,13 @@ SOURCES_syslog  := port/syslog/%
 SOURCES_echo    := services/echo/%
 SOURCES_interop := services/interop/%
 
-include port/third_party.mk
+include port/third_party.mk clients/web/web.mk
 
 # The firmware: everything that goes to a board too.
 OUR_SOURCES := $(filter-out %/absent.c $(foreach feature,$(ABSENT),$(SOURCES_$(feature))), \
                  $(wildcard app/*.c app/tls/*.c port/*.c port/tls/*.c port/syslog/*.c services/*/*.c)) \
                $(foreach feature,$(ABSENT),$(wildcard app/$(feature)/absent.c port/$(feature)/absent.c services/$(feature)/absent.c))
-OUR_OBJECTS := $(OUR_SOURCES:%.c=$(B)/%.o) $(PROTOS:%.proto=$(B)/%.pb.o)
+OUR_OBJECTS := $(OUR_SOURCES:%.c=$(B)/%.o) $(PROTOS:%.proto=$(B)/%.pb.o) $(WEB_OBJECT)
 FIRMWARE    := $(OUR_OBJECTS) $(THIRD_PARTY_OBJECTS)
 LIBPIPIT    := $(B)/libpipit.a
 

@@ -22,9 +22,9 @@ packages_of() {
     case $1 in
     # Debian 12's libslirp-dev forgets that its header includes glib's.
     build) echo gcc libc6-dev make pkg-config libslirp-dev libglib2.0-dev xz-utils bzip2 ca-certificates debian-archive-keyring \
-        protobuf-compiler python3 python3-protobuf ;;
+        protobuf-compiler python3 python3-protobuf zopfli ;;
     clients) echo libwebsockets-dev libreadline-dev libcjson-dev ;;
-    test) echo libcmocka-dev curl valgrind iproute2 util-linux python3 python3-grpcio nghttp2-client openssl dnsmasq-base $(node_packages) ;;
+    test) echo libcmocka-dev curl valgrind iproute2 util-linux python3 python3-grpcio nghttp2-client openssl dnsmasq-base chromium fonts-noto-cjk $(node_packages) ;;
     tools) echo python3 ;;
     lint) echo clang-tidy cppcheck clang-format ;;
     arm) echo gcc-arm-none-eabi picolibc-arm-none-eabi ;;

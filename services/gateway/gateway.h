@@ -5,6 +5,7 @@
 //     routes.c        the table of what there is: a new route is one line there
 //     api.c           the JSON calls: code, register, login, reset, logout
 //     upgrade.c       from HTTP to WebSocket: who is it, and may they come in
+//     web.c           the chat's own page, whose sources are in clients/web
 //     pages.c         what people and Prometheus look at
 //     guard.c, rate.c who may ask: Host and Origin, calls a minute; tries.c: wrong passwords and codes
 //     json.c          request bodies

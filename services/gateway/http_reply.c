@@ -194,6 +194,45 @@ void http_reply_page(struct http_connection *h, const struct http_page *page)
     http_push(h);
 }
 
+/// Constants ///
+
+static bool send_constant_head(struct http_connection *h)
+{
+    char buffer[128];
+    struct text head = text_in(buffer, sizeof buffer);
+    reply_head_begin(&head, h->reach.status, reply_connection(h));
+    h->head_sent = send_text(h, &head);
+    return h->head_sent;
+}
+
+// No more of it is on the way than HTTP_QUEUE of lwIP's buffers hold: the chat needs them too.
+static void push_constant(struct http_connection *h)
+{
+    if (!h->head_sent && !send_constant_head(h))
+        return;
+    while (h->reach.next < h->reach.end) {
+        size_t left = (size_t)h->reach.end - h->reach.next;
+        size_t room = net_room_within(h->net, HTTP_QUEUE);
+        size_t piece = left < room ? left : room;
+        if (piece == 0 || net_send_reference(h->net, h->constant->at + h->reach.next, piece) != NET_OK)
+            return;
+        h->reach.next = (uint16_t)(h->reach.next + piece);
+    }
+    http_finish(h);
+}
+
+void http_reply_constant(struct http_connection *h, const struct http_constant *constant, unsigned status)
+{
+    bool with_body = status == 200 && !h->head_only;
+    h->constant = constant;
+    h->reach.status = (uint16_t)status;
+    h->reach.next = status == 200 ? 0 : constant->kept;
+    h->reach.end = with_body ? constant->length : constant->body;
+    count(status);
+    http_set_state(h, HTTP_SHOWING);
+    http_push(h);
+}
+
 /// Upgrades ///
 
 static void push_upgrade(struct http_connection *h)
@@ -237,6 +276,9 @@ void http_push(struct http_connection *h)
         break;
     case HTTP_STREAMING:
         push_page(h);
+        break;
+    case HTTP_SHOWING:
+        push_constant(h);
         break;
     case HTTP_UPGRADING:
         push_upgrade(h);

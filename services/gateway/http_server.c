@@ -57,6 +57,7 @@ static const struct {
     [HTTP_ANSWERING] = {"ANSWERING", &gateway_settings.body_timeout, late_reply},
     [HTTP_REPLYING] = {"REPLYING", &gateway_settings.body_timeout, late_reply},
     [HTTP_STREAMING] = {"STREAMING", &gateway_settings.body_timeout, late_reply},
+    [HTTP_SHOWING] = {"SHOWING", &gateway_settings.body_timeout, late_reply},
     [HTTP_UPGRADING] = {"UPGRADING", &gateway_settings.body_timeout, late_reply},
 };
 

@@ -1,7 +1,7 @@
 // HTTP/1.1 connections (RFC 9112): from bytes to a call of a route's handler, and its reply back.
 //
 //     (accepted) -> HEAD -> [WAITING] -> [READING] -> WORKING --> REPLYING, ANSWERING, STREAMING --> IDLE -> HEAD ...
-//                     \---------\-----------\------------\----> REFUSING ------------------------/  or parting
+//                     \---------\-----------\------------\----> REFUSING, SHOWING ---------------/  or parting
 //                                                        \----> UPGRADING --> (the hub's, or the echo service's)
 //
 // A connection's slot is the gateway's until the connection is handed on: to the hub, or to a farewell without an
@@ -39,6 +39,22 @@ struct http_text {
     const char *body;
 };
 
+// A reply that stands in flash as a whole and is sent from there by reference, piece by piece, on however slow a line:
+// the fields of its head that never change, the empty line, and the body. A 304 has the fields from `kept` on.
+struct http_constant {
+    const uint8_t *at;
+    uint16_t kept;
+    uint16_t body;
+    uint16_t length; // of all
+};
+
+// How far a constant is sent.
+struct http_reach {
+    uint16_t status;
+    uint16_t next;
+    uint16_t end;
+};
+
 // Where a page is, row by row. Zero is the beginning; what the numbers mean is the page's own business.
 struct http_cursor {
     uint16_t section;
@@ -68,6 +84,7 @@ enum http_state {
     HTTP_ANSWERING, // `answer` is on its way out
     HTTP_REPLYING,  // the exchange's reply is on its way out
     HTTP_STREAMING, // `page` is on its way out
+    HTTP_SHOWING,   // `constant` is on its way out
     HTTP_UPGRADING, // a 101 is on its way out
 };
 
@@ -98,9 +115,15 @@ struct http_connection {
     struct http_exchange *exchange;
     const struct route *route;
     struct http_refusal refusal;
-    const struct http_text *answer;
-    const struct http_page *page;
-    struct http_cursor cursor;
+    union {
+        const struct http_text *answer;
+        const struct http_page *page;
+        const struct http_constant *constant;
+    };
+    union {
+        struct http_cursor cursor; // of `page`
+        struct http_reach reach;   // of `constant`
+    };
     uint32_t uid; // of the account that an upgrade is for, 0 for a guest
     struct http1 parser;
     char keep[HTTP_KEEP]; // the parser's
@@ -160,6 +183,9 @@ void http_reply_json(struct http_exchange *x, const struct text *body);
 
 void http_reply_answer(struct http_connection *h, const struct http_text *answer);
 void http_reply_page(struct http_connection *h, const struct http_page *page);
+
+// With status 200, or 304 without the body.
+void http_reply_constant(struct http_connection *h, const struct http_constant *constant, unsigned status);
 void http_refuse(struct http_connection *h, const struct http_refusal *refusal);
 
 // Answers 101 and hands the connection to the hub or the echo service (upgrade.c says what and to whom).

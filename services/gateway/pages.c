@@ -8,13 +8,6 @@
 
 /// Fixed ones ///
 
-void pages_home(struct http_connection *h)
-{
-    static const struct http_text home = {
-        "text/plain; charset=utf-8", "Pipit is singing: the chat is at /ws (WebSocket); see /status and /metrics.\n"};
-    http_reply_answer(h, &home);
-}
-
 void pages_health(struct http_connection *h)
 {
     static const struct http_text health = {"text/plain; charset=utf-8", "ok\n"};
@@ -189,6 +182,8 @@ static bool status_head_row(struct http_cursor *cursor, struct text *out)
     text_format(out, "{\"name\":\"%s\",\n\"uptime_seconds\":%llu,\n\"address\":\"%s\",\n\"address_from\":\"%s\",\n",
                 net_own_name(), (unsigned long long)(port_now_ms() / 1000),
                 net_address_text(net_own_address(), address), net_origin_name(net_own_origin()));
+    text_format(out, "\"guests\":%s,\n\"message_bytes\":%u,\n", gateway_settings.guests != 0 ? "true" : "false",
+                HUB_MESSAGE);
     text_format(out, "\"clients\":%u,\n\"users\":%u,\n\"newest_event\":%llu,\n", hub_clients(), users_count(),
                 (unsigned long long)hub_newest());
     text_format(out, "\"http_connections\":%u,\n\"http_requests\":%u,\n\"longest_turn_us\":%u,\n",

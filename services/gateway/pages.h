@@ -4,7 +4,6 @@
 
 #include "http_server.h"
 
-void pages_home(struct http_connection *h);
 void pages_health(struct http_connection *h);
 void pages_status(struct http_connection *h);
 void pages_metrics(struct http_connection *h);

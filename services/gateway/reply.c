@@ -44,13 +44,18 @@ enum reply_connection reply_connection(const struct http_connection *h)
     return h->parser.minor_version == 0 ? REPLY_KEEP_10 : REPLY_KEEP;
 }
 
-static void reply_fields(struct text *out, const char *type, size_t length, enum reply_connection connection)
+static void connection_field(struct text *out, enum reply_connection connection)
 {
     static const char *const connections[] = {
         [REPLY_KEEP] = "",
         [REPLY_KEEP_10] = "Connection: keep-alive\r\n",
         [REPLY_CLOSE] = "Connection: close\r\n",
     };
+    text_string(out, connections[connection]);
+}
+
+static void reply_fields(struct text *out, const char *type, size_t length, enum reply_connection connection)
+{
     reply_date(out);
     text_format(out, "Content-Type: %s\r\n", type);
     if (length == REPLY_CHUNKED)
@@ -58,7 +63,7 @@ static void reply_fields(struct text *out, const char *type, size_t length, enum
     else if (length != REPLY_CLOSES)
         text_format(out, "Content-Length: %zu\r\n", length);
     text_string(out, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
-    text_string(out, connections[connection]);
+    connection_field(out, connection);
 }
 
 static void status_line(struct text *out, unsigned status)
@@ -71,6 +76,13 @@ void reply_head(struct text *out, unsigned status, const char *type, size_t leng
     status_line(out, status);
     reply_fields(out, type, length, connection);
     text_string(out, "\r\n");
+}
+
+void reply_head_begin(struct text *out, unsigned status, enum reply_connection connection)
+{
+    status_line(out, status);
+    reply_date(out);
+    connection_field(out, connection);
 }
 
 /// Refusals ///
@@ -86,14 +98,21 @@ static void status_fields(struct text *out, const struct http_refusal *refusal, 
         text_string(out, "WWW-Authenticate: Bearer\r\n"); // section 15.5.2
     if (refusal->status == 426)                           // section 15.5.22, RFC 6455 section 4.4
         text_string(out, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+    if (refusal->status == 406)
+        text_string(out, "Vary: Accept-Encoding\r\n");
     if (refusal->retry_after > 0)
         text_format(out, "Retry-After: %u\r\n", refusal->retry_after);
 }
 
-// 404 is plain text, as the original has it.
+// 404 is plain text, as the original has it, and 406 is for people with curl.
+static bool is_plain(unsigned status)
+{
+    return status == 404 || status == 406;
+}
+
 static void refusal_body(struct text *out, const struct http_refusal *refusal)
 {
-    if (refusal->status == 404) {
+    if (is_plain(refusal->status)) {
         text_format(out, "%s\n", refusal->message);
         return;
     }
@@ -113,7 +132,7 @@ void reply_refusal(struct text *out, const struct http_refusal *refusal, const c
     refusal_body(&body, refusal);
     status_line(out, refusal->status);
     status_fields(out, refusal, allow);
-    const char *type = refusal->status == 404 ? "text/plain; charset=utf-8" : "application/json";
+    const char *type = is_plain(refusal->status) ? "text/plain; charset=utf-8" : "application/json";
     // RFC 9112 section 9.6: an upgrade offer is an option of this connection.
     bool upgrade = refusal->status == 426;
     reply_fields(out, type, body.length, upgrade ? REPLY_KEEP : connection);

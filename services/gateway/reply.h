@@ -18,6 +18,9 @@ enum reply_connection reply_connection(const struct http_connection *h);
 // The head of a reply up to and with the empty line. `length` is that of the body, or one of the two above.
 void reply_head(struct text *out, unsigned status, const char *type, size_t length, enum reply_connection connection);
 
+// The beginning of a head: the status line, Date and Connection.
+void reply_head_begin(struct text *out, unsigned status, enum reply_connection connection);
+
 // A whole refusal. `allow` is the list for a 405, else NULL. `head_only` leaves the body out, as for HEAD.
 void reply_refusal(struct text *out, const struct http_refusal *refusal, const char *allow,
                    enum reply_connection connection, bool head_only);

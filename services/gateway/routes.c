@@ -2,6 +2,7 @@
 #include "../echo/echo.h"
 #include "pages.h"
 #include "upgrade.h"
+#include "web.h"
 
 #define API (ROUTE_JSON | ROUTE_EXCHANGE | ROUTE_RATED)
 
@@ -16,7 +17,7 @@ static const struct route routes[] = {
     {"/logout", HTTP1_POST, api_logout, ROUTE_EXCHANGE | ROUTE_RATED},
     {"/ws", HTTP1_GET, upgrade_chat, ROUTE_EXCHANGE},
     {"/ws-echo", HTTP1_GET, upgrade_echo, 0},
-    {"/", HTTP1_GET, pages_home, 0},
+    {"/", HTTP1_GET, web_home, 0},
     {"/healthz", HTTP1_GET, pages_health, 0},
     {"/status", HTTP1_GET, pages_status, 0},
     {"/metrics", HTTP1_GET, pages_metrics, 0},

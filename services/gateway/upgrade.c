@@ -34,8 +34,6 @@ static const struct http_refusal *handshake_trouble(const struct http1 *p)
 {
     char accept[WS_ACCEPT_LENGTH];
     struct span key = p->fields[HTTP1_WEBSOCKET_KEY];
-    if (!is_websocket(p))
-        return &not_websocket;
     if (key.at == NULL || !ws_accept(key, accept))
         return &bad_key;
     return p->has_body ? &with_body : NULL;
@@ -108,6 +106,16 @@ static enum token find_token(const struct http1 *p, char buffer[BEARER_TEXT], st
 
 /// Letting in ///
 
+// Last of all checks: who asks without an upgrade is told what a handshake would be, 401 and 503 before 426. A
+// browser's script sees no status of a WebSocket that was refused.
+static void let_in(struct http_connection *h)
+{
+    if (is_websocket(&h->parser))
+        http_upgrade(h);
+    else
+        http_refuse(h, &not_websocket);
+}
+
 // The exchange keeps the sentence until it is sent.
 static void refuse_saying(struct http_exchange *x, struct http_refusal refusal, struct span message)
 {
@@ -123,7 +131,7 @@ static void on_checked(struct http_exchange *x, const struct status_reply *reply
     struct users_account account;
     h->uid = x->work.uid;
     if (reply->error == API_OK && users_by_uid(h->uid, &account))
-        http_upgrade(h);
+        let_in(h);
     else if (reply->error == API_INTERNAL)
         refuse_saying(x, no_status, reply->message);
     else
@@ -157,7 +165,7 @@ static void identify(struct http_connection *h)
         break;
     case TOKEN_NONE:
         if (gateway_settings.guests != 0)
-            http_upgrade(h);
+            let_in(h);
         else
             http_refuse(h, &no_guests);
         break;
@@ -168,7 +176,7 @@ void upgrade_chat(struct http_connection *h)
 {
     bool resume = false;
     uint64_t since = 0;
-    const struct http_refusal *trouble = handshake_trouble(&h->parser);
+    const struct http_refusal *trouble = is_websocket(&h->parser) ? handshake_trouble(&h->parser) : NULL;
     if (trouble == NULL && !read_since(&h->parser, &resume, &since))
         trouble = &bad_since;
     if (trouble == NULL && hub_full())
@@ -181,7 +189,7 @@ void upgrade_chat(struct http_connection *h)
 
 void upgrade_echo(struct http_connection *h)
 {
-    const struct http_refusal *trouble = handshake_trouble(&h->parser);
+    const struct http_refusal *trouble = is_websocket(&h->parser) ? handshake_trouble(&h->parser) : &not_websocket;
     if (trouble == NULL)
         http_upgrade(h);
     else

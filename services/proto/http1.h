@@ -118,4 +118,12 @@ bool http1_query(struct span query, const char *name, char *buffer, size_t size,
 // True when the comma-separated list contains `token`, without ASCII case.
 bool http1_list_has(struct span list, const char *token);
 
+// Whether an Accept-Encoding that was sent asks for `coding`: by its name, or else by `*`, and not with q=0
+// (RFC 9110 section 12.5.3).
+bool http1_accepts(struct span field, const char *coding);
+
+// Whether an If-None-Match has the entity tag (given without its quotes), by weak comparison, or is `*`
+// (RFC 9110 section 13.1.2).
+bool http1_has_tag(struct span list, struct span tag);
+
 #endif

@@ -16,6 +16,7 @@ const char *http1_reason(unsigned status)
         {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
         {408, "Request Timeout"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},

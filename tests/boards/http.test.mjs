@@ -39,7 +39,7 @@ test('the console answers', async () => {
 });
 
 test('/healthz, /status, /metrics and / in curl', async () => {
-  assert.deepEqual([(await curl(board, '/healthz')).text.trim(), (await curl(board, '/')).status], ['ok', 200]);
+  assert.deepEqual([(await curl(board, '/healthz')).text.trim(), (await curl(board, '/', { args: ['--compressed'] })).status], ['ok', 200]);
   const { json } = await curl(board, '/status');
   assert.deepEqual([json.started_after, json.clients], ['power on', 0]);
   assert.ok(json.stack.used > 0 && json.stack.used < json.stack.size);

@@ -35,7 +35,7 @@ async function reader(board, count) {
     const raw = new Raw(board);
     try {
       for (let i = 0; i < 5 && done < count; i++) {
-        const reply = await raw.write(request('GET', pages[done % pages.length])).reply();
+        const reply = await raw.write(request('GET', pages[done % pages.length], { 'accept-encoding': 'gzip' })).reply();
         assert.ok([200, 503].includes(reply.status), `${reply.status}`);
         if (reply.status !== 200) break;
         done++;

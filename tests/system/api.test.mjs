@@ -106,9 +106,11 @@ test('reset_pwd changes the password and ends every session', async () => {
 
 test('the pages: /, /healthz, /status, /metrics', async () => {
   const home = await curl(pipit, '/');
-  assert.equal(home.status, 200);
-  assert.match(home.type, /^text\/(plain|html); charset=utf-8$/);
-  assert.match(home.text, /chat/i);
+  assert.deepEqual([home.status, home.type], [406, 'text/plain; charset=utf-8']);
+  assert.match(home.text, /^The chat page .* curl --compressed\..*\n$/);
+  const page = await curl(pipit, '/', { args: ['--compressed'] });
+  assert.deepEqual([page.status, page.type], [200, 'text/html; charset=utf-8']);
+  assert.match(page.text, /^<!doctype html>.*<\/html>$/s);
   const health = await curl(pipit, '/healthz');
   assert.deepEqual([health.status, health.text], [200, 'ok\n']);
   const status = await curl(pipit, '/status');

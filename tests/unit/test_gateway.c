@@ -3,6 +3,7 @@
 #include "../../port/net.h"
 #include "../../services/gateway/http_server.h"
 #include "../../services/gateway/reply.h"
+#include "../../services/gateway/web.h"
 #include "gate_support.h"
 #include "peer_support.h"
 
@@ -26,7 +27,47 @@ static void test_fixed_pages(void **state)
     assert_whole(reply);
     assert_string_equal(find_body(reply), "ok\n");
     assert_string_equal(find_body(ask("GET /%68ealthz?a=b HTTP/1.1\r\n" HOST "\r\n")), "ok\n");
-    assert_whole(ask("GET / HTTP/1.1\r\n" HOST "\r\n"));
+}
+
+// The page at / is there with gzip or not at all; who has it already is told so.
+static void test_home(void **state)
+{
+    (void)state;
+    char text[200];
+    const char *plain = ask("GET / HTTP/1.1\r\n" HOST "\r\n");
+    assert_status(plain, 406);
+    assert_whole(plain);
+    assert_has(plain, "Vary: Accept-Encoding\r\n");
+    assert_has(find_body(plain), "curl --compressed");
+    assert_status(ask("GET / HTTP/1.1\r\n" HOST "Accept-Encoding: br, gzip;q=0.0\r\n\r\n"), 406);
+
+    struct peer *p = &peers[0];
+    peer_open(p, 80);
+    peer_send_text(p, "GET / HTTP/1.1\r\n" HOST "Accept-Encoding: *\r\n\r\n");
+    peer_run(20);
+    const char *whole = peer_text(p);
+    const size_t size = (size_t)(web_page.length - web_page.body);
+    assert_status(whole, 200);
+    assert_has(whole, "Content-Encoding: gzip\r\n");
+    assert_int_equal(p->length, (size_t)(find_body(whole) - whole) + size);
+    assert_memory_equal(find_body(whole), web_page.at + web_page.body, size);
+
+    peer_clear(p);
+    snprintf(text, sizeof text,
+             "GET / HTTP/1.1\r\n" HOST "Accept-Encoding: gzip\r\nIf-None-Match: \"x\", W/\"%s\"\r\n\r\n", web_page_tag);
+    peer_send_text(p, text);
+    peer_run(20);
+    assert_status(peer_text(p), 304);
+    assert_has(peer_text(p), "ETag: ");
+    assert_lacks(peer_text(p), "Content-Length");
+    assert_string_equal(find_body(peer_text(p)), "");
+
+    peer_clear(p);
+    peer_send_text(p, "HEAD / HTTP/1.1\r\n" HOST "Accept-Encoding: gzip\r\n\r\n");
+    peer_run(20);
+    assert_status(peer_text(p), 200);
+    assert_has(peer_text(p), "Content-Length: ");
+    assert_string_equal(find_body(peer_text(p)), "");
 }
 
 // RFC 9110 section 9.3.2: the same fields as GET, and no body.
@@ -307,7 +348,7 @@ static void test_pipelining(void **state)
     assert_non_null(second);
     const char *third = strstr(second, "{\"error\":1003");
     assert_non_null(third);
-    const char *fourth = strstr(third, "Pipit");
+    const char *fourth = strstr(third, "The chat page");
     assert_non_null(fourth);
     assert_null(strstr(fourth, "ok\n")); // behind Connection: close
     assert_true(p->fin);
@@ -718,6 +759,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_fixed_pages),
+        TEST(test_home),
         TEST(test_head),
         TEST(test_metrics),
         TEST(test_metrics_for_http_1_0),

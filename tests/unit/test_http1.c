@@ -1084,6 +1084,50 @@ static void test_list_has(void **state)
     assert_false(http1_list_has((struct span){NULL, 0}, "gzip"));
 }
 
+static void test_accepts(void **state)
+{
+    (void)state;
+    static const char *const yes[] = {"gzip",
+                                      "GZip",
+                                      "br, gzip",
+                                      "gzip;q=1",
+                                      "gzip ; Q=0.001",
+                                      "*",
+                                      "br;q=1,*",
+                                      "gzip, *;q=0",
+                                      "identity,gzip",
+                                      ", ,gzip,",
+                                      "gzip;q=1.000",
+                                      "gzip;q=0.5",
+                                      "deflate\t,\tgzip\t",
+                                      "*;q=0.1"};
+    static const char *const no[] = {
+        "",      ",",       "identity", "br",           "gzip;q=0", "gzip;q=0.000",   "gzip;q=0,*", "*, gzip;q=0",
+        "*;q=0", "gzip;q=", "gzip;x=1", "gzipx, xgzip", "gz ip",    "br;q=1, *;q=0.0"};
+    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
+        if (!http1_accepts(span_of(yes[i]), "gzip"))
+            fail_msg("not taken: %s", yes[i]);
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
+        if (http1_accepts(span_of(no[i]), "gzip"))
+            fail_msg("taken: %s", no[i]);
+    assert_false(http1_accepts((struct span){NULL, 0}, "gzip"));
+}
+
+static void test_has_tag(void **state)
+{
+    (void)state;
+    static const char *const yes[] = {"\"abc\"", "W/\"abc\"", "\"x\",\"abc\"", "\"a,b\" , W/\"abc\"", "*", " * "};
+    static const char *const no[] = {"",      "abc",       "\"ABC\"", "\"abcd\"", "\"ab\", \"c\"",
+                                     "\"*\"", "\"a,\"abc", "W/",      "\""};
+    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
+        if (!http1_has_tag(span_of(yes[i]), span_of("abc")))
+            fail_msg("not found: %s", yes[i]);
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
+        if (http1_has_tag(span_of(no[i]), span_of("abc")))
+            fail_msg("found: %s", no[i]);
+    assert_false(http1_has_tag((struct span){NULL, 0}, span_of("abc")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1115,6 +1159,8 @@ int main(void)
         cmocka_unit_test(test_percent_decode),
         cmocka_unit_test(test_query),
         cmocka_unit_test(test_list_has),
+        cmocka_unit_test(test_accepts),
+        cmocka_unit_test(test_has_tag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
