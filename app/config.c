@@ -605,13 +605,13 @@ bool config_keep(struct span name, struct span value, struct text *why)
     if (index < 0)
         return refuse_key(name, why);
     const struct config_key *key = &keys[index];
-    bool was = was_set[index];
+    uint32_t was = was_set[index / 32];
     void *old = scratch_take(field_size(key));
     memcpy(old, field_of(key), field_size(key));
     bool good = config_set(name, value, why) && keep_field(key, why);
     if (!good) {
         memcpy(field_of(key), old, field_size(key));
-        was_set[index] = was;
+        was_set[index / 32] = was;
     }
     mbedtls_platform_zeroize(old, field_size(key)); // it may have been a secret
     scratch_give(old);
