@@ -62,7 +62,7 @@ boards: $(NEEDS_boards)
 
 ## asan: unit tests, corpora and system tests under AddressSanitizer and UBSan
 asan:
-	@$(MAKE) --no-print-directory SANITIZE=1 SUITES="unit corpora system" test
+	@JOURNAL_LOOPS=$${JOURNAL_LOOPS:-40} $(MAKE) --no-print-directory SANITIZE=1 SUITES="unit corpora system" test
 
 # What boards share and a host can run.
 LIBBOARDS := $(B)/libboards.a

@@ -22,6 +22,15 @@ struct account_text {
     char bytes[NAME_MAX_BYTES + EMAIL_MAX_BYTES];
 };
 
+// Of a record that may be an account's; 0 when it is none's.
+static uint16_t uid_of(const struct record *r)
+{
+    uint16_t uid = 0;
+    if (r->kind == RECORD_ACCOUNT && r->length >= sizeof(struct account_head))
+        records_read(r, 0, &uid, sizeof uid);
+    return uid;
+}
+
 static void account_parts(const struct users_account *a, const struct users_secret *secret, struct account_head *head,
                           struct span parts[3])
 {
@@ -50,12 +59,11 @@ enum users_error journal_keep_account(const struct users_account *account, const
 // From the store and not from flash: what has been damaged there meanwhile is mended.
 static bool move_account(const struct record *r)
 {
-    uint16_t uid, place;
+    uint16_t place, uid = uid_of(r);
     struct users_account account;
     struct users_secret secret;
     struct account_head head;
     struct span parts[3];
-    records_read(r, 0, &uid, sizeof uid);
     if (users_place(uid) != records_place(r) || !users_by_uid(uid, &account))
         return true;
     users_secret_of(uid, &secret);
@@ -256,12 +264,10 @@ static uint32_t find_places(uint32_t *largest)
     struct named name;
     struct record r = {0};
     while (records_next(&r)) {
-        uint16_t uid = 0;
         bool good = records_good(&r);
+        uint16_t uid = good ? uid_of(&r) : 0;
         damages += r.damaged || (!good && is_whole(&r)) ? 1 : 0;
         r.damaged = false;
-        if (good && r.kind == RECORD_ACCOUNT)
-            records_read(&r, 0, &uid, sizeof uid);
         if (uid > *largest && uid <= USERS_MAX) {
             *largest = uid;
             damages = 0;

@@ -4,17 +4,18 @@
 #include <mbedtls/platform_util.h>
 #include <string.h>
 
-#define MAGIC       0x314a6950u // "PiJ1"
-#define MARK        0xc1u       // no byte of UTF-8, so no name or email looks like the beginning of a record
-#define HEAD        12u         // bytes of a record's header
-#define TITLE       16u         // bytes of a segment's
-#define WRITE_BYTES 512u        // programmed at once, a multiple of every program unit
-#define ACCOUNT_MAX (52u + NAME_MAX_BYTES + EMAIL_MAX_BYTES)
-#define NAMED_MAX   (1u + JOURNAL_NAME + (JOURNAL_BLOB > JOURNAL_VALUE ? JOURNAL_BLOB : JOURNAL_VALUE))
-#define BODY_MAX    (ACCOUNT_MAX > NAMED_MAX ? ACCOUNT_MAX : NAMED_MAX)
-#define PLACES      65536u
-#define STEPS       4 // records of the oldest segment that one new record pays for when room is short
-#define RESERVE     3 // segments that only records_step() may begin, but for the first of them
+#define MAGIC         0x314a6950u // "PiJ1"
+#define MARK          0xc1u       // no byte of UTF-8, so no name or email looks like the beginning of a record
+#define HEAD          12u         // bytes of a record's header
+#define TITLE         16u         // bytes of a segment's
+#define WRITE_BYTES   512u        // programmed at once, a multiple of every program unit
+#define ACCOUNT_MAX   (52u + NAME_MAX_BYTES + EMAIL_MAX_BYTES)
+#define NAMED_MAX     (1u + JOURNAL_NAME + (JOURNAL_BLOB > JOURNAL_VALUE ? JOURNAL_BLOB : JOURNAL_VALUE))
+#define BODY_MAX      (ACCOUNT_MAX > NAMED_MAX ? ACCOUNT_MAX : NAMED_MAX)
+#define PLACES        65536u
+#define SEQUENCE_MOST 0x7fffffffu // more than any flash can be erased
+#define STEPS         4           // records of the oldest segment that one new record pays for when room is short
+#define RESERVE       3           // segments that only records_step() may begin, but for the first of them
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers lie in flash as they lie in memory");
 _Static_assert(BODY_MAX <= UINT16_MAX, "a record's length has 16 bits");
@@ -116,7 +117,8 @@ static uint32_t base_of(uint32_t sequence)
 static bool read_title_at(uint32_t at, struct title *t)
 {
     port_flash_read(at, t, TITLE);
-    return t->magic == MAGIC && t->check == crc32(UINT32_MAX, t, TITLE - sizeof t->check);
+    return t->magic == MAGIC && t->sequence - 1 < SEQUENCE_MOST &&
+           t->check == crc32(UINT32_MAX, t, TITLE - sizeof t->check);
 }
 
 // There are two, so that no single damage takes a segment.

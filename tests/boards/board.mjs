@@ -20,10 +20,10 @@ const cortexM = { pc: 15, sp: 13, loop: 'fee7' };
 const rv32 = { pc: 32, sp: 2, loop: '01a0' };
 
 const table = {
-  // tls, help (in /metrics), link (the emulated chip tells whether there is one), watchdog, where no memory is, below RAM, processor
-  'lm3s6965evb': { tls: false, help: false, link: false, watchdog: true, nowhere: 0xa0000000, belowRam: 0x1ffffff0, processor: cortexM },
-  'mps2-an385': { tls: true, help: true, link: true, watchdog: true, nowhere: 0xa0000000, belowRam: 0x1ffffff0, processor: cortexM },
-  'virt-rv32': { tls: true, help: true, link: true, watchdog: false, nowhere: 0x60000000, belowRam: 0x803ffff0, processor: rv32 },
+  // tls, help (in /metrics), keeps (accounts, over a reset in QEMU), link (the emulated chip tells whether there is one), watchdog, where no memory is, below RAM, processor
+  'lm3s6965evb': { tls: false, help: false, keeps: false, link: false, watchdog: true, nowhere: 0xa0000000, belowRam: 0x1ffffff0, processor: cortexM },
+  'mps2-an385': { tls: true, help: true, keeps: true, link: true, watchdog: true, nowhere: 0xa0000000, belowRam: 0x1ffffff0, processor: cortexM },
+  'virt-rv32': { tls: true, help: true, keeps: true, link: true, watchdog: false, nowhere: 0x60000000, belowRam: 0x803ffff0, processor: rv32 },
 };
 
 export const name = process.env.BOARD ?? assert.fail('BOARD is not set: `make BOARD=NAME board-suite` runs these tests');
