@@ -27,7 +27,6 @@ void tls_identity_paste_end(void)
 void tls_identity_paste(void)
 {
     tls_identity_paste_end();
-    collected.kind = TLS_KIND_LOADED;
 }
 
 struct tls_material *tls_identity_collected(void)
