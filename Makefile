@@ -59,7 +59,7 @@ FEATURES_sim    := $(FEATURES)
 FEATURES_medium := tls nodes syslog
 FEATURES_small  :=
 ABSENT      := $(filter-out $(FEATURES_$(PROFILE)),$(FEATURES))
-SOURCES_tls     := port/tls/% app/tls/%
+SOURCES_tls     := port/tls/% app/tls/% services/https/%
 SOURCES_nodes   := services/nodes/%
 SOURCES_syslog  := port/syslog/%
 SOURCES_echo    := services/echo/%
@@ -70,7 +70,7 @@ include port/third_party.mk clients/web/web.mk
 # The firmware: everything that goes to a board too.
 OUR_SOURCES := $(filter-out %/absent.c $(foreach feature,$(ABSENT),$(SOURCES_$(feature))), \
                  $(wildcard app/*.c app/tls/*.c port/*.c port/tls/*.c port/syslog/*.c services/*/*.c)) \
-               $(foreach feature,$(ABSENT),$(wildcard app/$(feature)/absent.c port/$(feature)/absent.c services/$(feature)/absent.c))
+               $(wildcard $(foreach feature,$(ABSENT),$(patsubst %/%,%/absent.c,$(SOURCES_$(feature)))))
 OUR_OBJECTS := $(OUR_SOURCES:%.c=$(B)/%.o) $(PROTOS:%.proto=$(B)/%.pb.o) $(WEB_OBJECT)
 FIRMWARE    := $(OUR_OBJECTS) $(THIRD_PARTY_OBJECTS)
 LIBPIPIT    := $(B)/libpipit.a

@@ -8,6 +8,7 @@
 #include "../services/gateway/gateway.h"
 #include "../services/gateway/status_client.h"
 #include "../services/gateway/verify_client.h"
+#include "../services/https/https.h"
 #include "../services/hub/hub.h"
 #include "../services/interop/interop.h"
 #include "../services/mail/mail.h"
@@ -113,6 +114,21 @@ static const struct config_key keys[] = {
     {.name = "http.names",
      FIELD_TEXT(gateway_settings.names, "", NULL),
      HELP(.help = "names beside our own that the Host field may have, separated by commas")},
+    {.name = "http.redirect",
+     FIELD_BOOL(https_settings.redirect, 0),
+     HELP(.help = "1 leads plain requests to HTTPS, all but those for /healthz")},
+    {.name = "http.hsts",
+     FIELD_NUMBER(https_settings.hsts, 0, 63072000, 0),
+     HELP(.help = "seconds that browsers shall insist on HTTPS, 0 for not at all")},
+    {.name = "https.enabled",
+     FIELD_BOOL(https_settings.enabled, 1),
+     HELP(.help = "0 turns HTTPS off; counts from the next start")},
+    {.name = "https.port",
+     FIELD_NUMBER(https_settings.port, 1, 65535, HTTPS_PORT),
+     HELP(.help = "the port by which people reach HTTPS, for redirects")},
+    {.name = "tls.handshake_timeout",
+     FIELD_NUMBER(net_tls_settings.handshake_timeout, 1, 600, 10),
+     HELP(.help = "seconds from a connection to an open TLS session")},
     {.name = "dev.echo_code",
      FIELD_BOOL(codes_settings.echo, 0),
      HELP(.help = "1 shows verification codes in replies and on the console: for development only")},
@@ -206,6 +222,9 @@ static const struct config_key keys[] = {
     {.name = "rpc.listen",
      FIELD_CHOICE(rpc_settings.listen_any, scopes, 0),
      HELP(.help = "who may call the verify and the status service; any needs rpc.secret; counts from the next start")},
+    {.name = "rpc.tls",
+     FIELD_BOOL(rpc_settings.tls, 0),
+     HELP(.help = "1 takes calls from other machines over TLS alone; counts from the next start")},
     {.name = "rpc.secret",
      FIELD_SECRET(rpc_settings.secret),
      HELP(.help = "what callers must show with rpc.listen=any, and what the gate shows")},

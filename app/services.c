@@ -3,6 +3,7 @@
 #include "../services/gateway/gateway.h"
 #include "../services/gateway/status_client.h"
 #include "../services/gateway/verify_client.h"
+#include "../services/https/https.h"
 #include "../services/hub/hub.h"
 #include "../services/interop/interop.h"
 #include "../services/mail/mail.h"
@@ -18,9 +19,9 @@
 
 // The client of gRPC comes last: what the gateway asks for in its step is on its way in the same turn.
 const struct service *const services[] = {
-    &users_service,      &mail_service,          &verify_service,        &status_service,
-    &rpc_server_service, &verify_client_service, &status_client_service, &hub_service,
-    &gateway_service,    &echo_service,          &rpc_channel_service,   &identity_service,
+    &users_service,         &mail_service,          &verify_service,      &status_service,  &rpc_server_service,
+    &verify_client_service, &status_client_service, &hub_service,         &gateway_service, &identity_service,
+    &https_service,         &echo_service,          &rpc_channel_service,
 };
 
 const size_t service_count = sizeof services / sizeof services[0];

@@ -1,11 +1,11 @@
-// mbedTLS, cut down to what is used: a TLS 1.2 client with forward secrecy and authenticated encryption alone
-// (port/tls/tls.h), SHA-256 (passwords, tokens, the random numbers of boards), SHA-1 and base64 (the
-// WebSocket handshake) and constant-time comparison.
-// No entropy of its own, no file system, no self tests; memory comes from tls_client()'s arena, and before that there
-// is none.
+// mbedTLS, cut down to what is used: a TLS 1.2 client and a TLS 1.2 and 1.3 server, with forward secrecy and
+// authenticated encryption alone (port/tls/), SHA-256 (passwords, tokens, the random numbers of boards), SHA-1 and
+// base64 (the WebSocket handshake) and constant-time comparison.
+// No entropy of its own, no file system, no self tests; memory comes from port/tls/'s arena, and before that there is
+// none.
 //
-// Left out on purpose: CBC, static RSA, renegotiation, session tickets and SHA-1 in certificates, because they are weak
-// or unused; TLS 1.3, because it needs the PSA layer, which costs more flash than everything else here together.
+// Left out on purpose: CBC, static RSA, renegotiation, early data (it can be replayed), resumption without a fresh key
+// and SHA-1 in certificates, because they are weak or unused.
 #ifndef PIPIT_MBEDTLS_CONFIG_H
 #define PIPIT_MBEDTLS_CONFIG_H
 
@@ -85,6 +85,14 @@ int64_t tls_wall_seconds(int64_t *copy);
 #define MBEDTLS_POLY1305_C
 #define MBEDTLS_CHACHAPOLY_C
 
+#define MBEDTLS_HKDF_C
+
+/// PSA, for TLS 1.3 alone: keys live in static slots, their bytes in the arena ///
+
+#define MBEDTLS_PSA_CRYPTO_C
+#define MBEDTLS_PSA_CRYPTO_EXTERNAL_RNG // server.c
+#define MBEDTLS_PSA_KEY_SLOT_COUNT      (4 * TLS_HANDSHAKES + 8)
+
 /// Certificates ///
 
 #define MBEDTLS_ASN1_PARSE_C
@@ -106,7 +114,16 @@ int64_t tls_wall_seconds(int64_t *copy);
 
 #define MBEDTLS_SSL_TLS_C
 #define MBEDTLS_SSL_CLI_C
+#define MBEDTLS_SSL_SRV_C
 #define MBEDTLS_SSL_PROTO_TLS1_2
+#define MBEDTLS_SSL_PROTO_TLS1_3
+#define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL_ENABLED
+#define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL_ENABLED
+#define MBEDTLS_SSL_KEEP_PEER_CERTIFICATE
+#define MBEDTLS_SSL_SESSION_TICKETS
+#define MBEDTLS_SSL_TICKET_C
+#define MBEDTLS_SSL_ALPN
+#define MBEDTLS_SSL_RECORD_SIZE_LIMIT
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_RSA_ENABLED
 #define MBEDTLS_SSL_EXTENDED_MASTER_SECRET

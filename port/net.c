@@ -38,6 +38,7 @@ enum event {
 
 struct listener {
     struct tcp_pcb *pcb;
+    const struct net_layer *layer; // NULL for plain connections
     const struct net_handlers *handlers;
     const uint32_t *per_address;
 };
@@ -87,6 +88,7 @@ static struct net_conn *ready_first, **ready_last = &ready_first;
 static struct net_conn *dirty_first;
 static uint64_t next_tick;
 static uint32_t dials;
+uint32_t net_turn;
 struct net_counters net_counters;
 
 const char *net_error_name(enum net_error error)
@@ -278,6 +280,13 @@ static void wipe(struct pbuf *p)
         mbedtls_platform_zeroize(p->payload, p->len);
 }
 
+// What lies between the owner and TCP, or NULL. What this machine says to itself never leaves it, and stays plain.
+static const struct net_layer *layer_of(const struct net_conn *c)
+{
+    bool own = c->peer >> 24 == IP_LOOPBACKNET;
+    return c->listener == NULL || own ? NULL : c->listener->layer;
+}
+
 static void discard_received(struct net_conn *c)
 {
     struct pbuf *p = c->received;
@@ -335,7 +344,8 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
     return ERR_OK;
 }
 
-int net_listen(uint16_t port, bool loopback_only, const struct net_handlers *handlers, const uint32_t *per_address)
+int net_layer_listen(uint16_t port, bool loopback_only, const struct net_handlers *handlers,
+                     const uint32_t *per_address, const struct net_layer *layer)
 {
     if (listener_count == LISTENERS)
         return -1;
@@ -351,11 +361,16 @@ int net_listen(uint16_t port, bool loopback_only, const struct net_handlers *han
         return -1;
     }
     struct listener *l = &listeners[listener_count++];
-    *l = (struct listener){listening, handlers, per_address};
+    *l = (struct listener){listening, layer, handlers, per_address};
     demux_listen(listening);
     tcp_arg(listening, l);
     tcp_accept(listening, on_accept);
     return 0;
+}
+
+int net_listen(uint16_t port, bool loopback_only, const struct net_handlers *handlers, const uint32_t *per_address)
+{
+    return net_layer_listen(port, loopback_only, handlers, per_address, NULL);
 }
 
 void net_stop_listening(void)
@@ -461,12 +476,16 @@ void net_leave(struct net_conn *c)
 
 static void refuse(struct net_conn *c)
 {
+    const struct net_layer *layer = layer_of(c);
     net_counters.refused++;
-    if (c->handlers->refused == NULL) {
+    if (layer == NULL && c->handlers->refused == NULL) {
         net_abort(c);
         return;
     }
-    c->handlers->refused(c);
+    if (layer != NULL)
+        layer->refused(c);
+    else
+        c->handlers->refused(c);
     net_close(c);
 }
 
@@ -478,6 +497,8 @@ static void deliver_opened(struct net_conn *c)
             c->handlers = &nobody;
     } else if (c->crowded) {
         refuse(c);
+    } else if (layer_of(c) != NULL) {
+        layer_of(c)->opened(c);
     } else {
         c->handlers->opened(c);
     }
@@ -515,10 +536,23 @@ static void deliver_room(struct net_conn *c)
         c->handlers->room(c);
 }
 
+static void deliver_to_layer(struct net_conn *c, const struct net_layer *layer, unsigned events)
+{
+    if ((events & EVENT_ROOM) && c->state == STATE_OPEN && !c->crowded)
+        layer->room(c);
+    if ((events & (EVENT_DATA | EVENT_FIN)) && c->state == STATE_OPEN && !c->crowded)
+        layer->arrived(c);
+}
+
 static void deliver(struct net_conn *c, unsigned events)
 {
     if (events & EVENT_OPENED)
         deliver_opened(c);
+    const struct net_layer *layer = layer_of(c);
+    if (layer != NULL) {
+        deliver_to_layer(c, layer, events);
+        return;
+    }
     if ((events & EVENT_ROOM) && c->state == STATE_OPEN)
         deliver_room(c);
     if ((events & EVENT_DATA) && c->state == STATE_OPEN)
@@ -542,6 +576,9 @@ static void extend_deadline(struct net_conn *c)
 
 static void step_closing(struct net_conn *c)
 {
+    const struct net_layer *layer = layer_of(c);
+    if (layer != NULL && c->pcb != NULL && !layer->goodbye(c))
+        return;
     discard_received(c);
     if (tcp_shutdown(c->pcb, 0, 1) == ERR_OK)
         change(c, STATE_LINGERING);
@@ -556,7 +593,9 @@ static void finish(struct net_conn *c)
     if (c->why == NET_TIMEOUT)
         net_counters.timeouts++;
     change(c, STATE_GONE);
-    if (!c->crowded)
+    if (layer_of(c) != NULL)
+        layer_of(c)->closed(c, c->why);
+    else if (!c->crowded)
         c->handlers->closed(c, c->why);
     c->handlers = NULL; // tells a free slot from one in use
     pool_give(&connections, c);
@@ -566,7 +605,7 @@ static void step_lingering(struct net_conn *c)
 {
     discard_received(c);
     if (c->acknowledged == c->sent && (c->fin || c->pcb == NULL) && let_go(c))
-        break_off(c, NET_OK);
+        break_off(c, c->why);
 }
 
 static bool closing(const struct net_conn *c)
@@ -621,6 +660,8 @@ static void tick_one(struct net_conn *c, uint64_t now)
         c->starved = false;
         make_ready(c, EVENT_ROOM);
     }
+    if (layer_of(c) != NULL && c->state == STATE_OPEN)
+        layer_of(c)->tick(c);
     if (!has_deadline(c))
         return;
     if (reached((uint32_t)now, c->deadline))
@@ -642,6 +683,7 @@ static void tick(void)
 
 void net_poll(void)
 {
+    net_turn++;
     netif_poll_all();
     net_setup_poll();
     net_names_poll();
@@ -700,11 +742,22 @@ void net_hand_over(struct net_conn *c, const struct net_handlers *handlers, void
     net_resume(c);
 }
 
+// Of lwIP, for bytes as they go out.
+static size_t raw_room(const struct net_conn *c, size_t buffers)
+{
+    const struct tcp_pcb *pcb = c->pcb;
+    if (pcb == NULL || pcb->snd_queuelen + SEGMENT_BUFFERS > buffers)
+        return 0;
+    size_t segments = (buffers - pcb->snd_queuelen) / SEGMENT_BUFFERS;
+    size_t room = LWIP_MIN(segments * pcb->mss, pcb->snd_buf);
+    return LWIP_MIN(room, UINT16_MAX); // lwIP's lengths have 16 bits
+}
+
 static enum net_error write(struct net_conn *c, const void *bytes, size_t length, u8_t flags)
 {
-    if (c->state != STATE_OPEN || c->pcb == NULL)
+    if (c->pcb == NULL)
         return NET_CLOSED;
-    if (length > net_room(c) || tcp_write(c->pcb, bytes, (u16_t)length, flags) != ERR_OK) {
+    if (length > raw_room(c, TCP_SND_QUEUELEN) || tcp_write(c->pcb, bytes, (u16_t)length, flags) != ERR_OK) {
         c->starved = c->sent == c->acknowledged;
         return NET_FULL;
     }
@@ -713,24 +766,30 @@ static enum net_error write(struct net_conn *c, const void *bytes, size_t length
     return NET_OK;
 }
 
+static enum net_error send(struct net_conn *c, const void *bytes, size_t length, u8_t flags)
+{
+    const struct net_layer *layer = layer_of(c);
+    if (c->state != STATE_OPEN)
+        return NET_CLOSED;
+    return layer != NULL ? layer->send(c, bytes, length) : write(c, bytes, length, flags);
+}
+
 enum net_error net_send(struct net_conn *c, const void *bytes, size_t length)
 {
-    return write(c, bytes, length, TCP_WRITE_FLAG_COPY);
+    return send(c, bytes, length, TCP_WRITE_FLAG_COPY);
 }
 
 enum net_error net_send_reference(struct net_conn *c, const void *bytes, size_t length)
 {
-    return write(c, bytes, length, 0);
+    return send(c, bytes, length, 0);
 }
 
 size_t net_room_within(const struct net_conn *c, size_t buffers)
 {
-    const struct tcp_pcb *pcb = c->pcb;
-    if (c->state != STATE_OPEN || pcb == NULL || pcb->snd_queuelen + SEGMENT_BUFFERS > buffers)
+    const struct net_layer *layer = layer_of(c);
+    if (c->state != STATE_OPEN)
         return 0;
-    size_t segments = (buffers - pcb->snd_queuelen) / SEGMENT_BUFFERS;
-    size_t room = LWIP_MIN(segments * pcb->mss, pcb->snd_buf);
-    return LWIP_MIN(room, UINT16_MAX); // lwIP's lengths have 16 bits
+    return layer != NULL ? layer->room_of(c, raw_room(c, buffers)) : raw_room(c, buffers);
 }
 
 size_t net_room(const struct net_conn *c)
@@ -797,4 +856,77 @@ void net_resume(struct net_conn *c)
 uint32_t net_peer_address(const struct net_conn *c)
 {
     return c->peer;
+}
+
+bool net_copies(const struct net_conn *c)
+{
+    return layer_of(c) != NULL;
+}
+
+bool net_secure(const struct net_conn *c)
+{
+    return layer_of(c) != NULL;
+}
+
+/// For a layer ///
+
+const struct net_layer *net_layer(const struct net_conn *c)
+{
+    return layer_of(c);
+}
+
+const struct net_handlers *net_layer_above(const struct net_conn *c)
+{
+    return c->handlers;
+}
+
+uint32_t net_layer_index(const struct net_conn *c)
+{
+    return pool_index(&connections, c);
+}
+
+bool net_layer_open(const struct net_conn *c)
+{
+    return c->state == STATE_OPEN;
+}
+
+size_t net_layer_take(struct net_conn *c, uint8_t *bytes, size_t size)
+{
+    size_t n = 0;
+    while (c->received != NULL && n < size) {
+        struct pbuf *p = c->received;
+        size_t piece = LWIP_MIN((size_t)p->len, size - n);
+        memcpy(bytes + n, p->payload, piece);
+        n += piece;
+        c->received = pbuf_free_header(p, (u16_t)piece);
+    }
+    if (c->pcb != NULL && n > 0)
+        tcp_recved(c->pcb, (u16_t)n);
+    return n;
+}
+
+bool net_layer_waits(const struct net_conn *c)
+{
+    return c->received != NULL;
+}
+
+bool net_layer_ended(const struct net_conn *c)
+{
+    return c->fin && c->received == NULL;
+}
+
+size_t net_layer_room(const struct net_conn *c)
+{
+    return raw_room(c, TCP_SND_QUEUELEN);
+}
+
+enum net_error net_layer_send(struct net_conn *c, const void *bytes, size_t length)
+{
+    return write(c, bytes, length, TCP_WRITE_FLAG_COPY);
+}
+
+void net_layer_close(struct net_conn *c, enum net_error why)
+{
+    c->why = (int8_t)why;
+    net_close(c);
 }

@@ -100,6 +100,22 @@ bool net_pending(void);
 // Returns 0, or -1 when the port is taken.
 int net_listen(uint16_t port, bool loopback_only, const struct net_handlers *handlers, const uint32_t *per_address);
 
+// The same for TLS 1.2 and 1.3: `opened` comes when hands were shaken, and from then on the handlers see plain bytes.
+// `ended` comes with the peer's close_notify; whoever is cut off without is `closed` with NET_RESET. Callers that speak
+// something else than `alpn` (RFC 7301) are refused; who names nothing is taken for NET_ALPN_HTTP1 alone. What this
+// machine dials on 127.0.0.0/8 stays plain. -1 also where there is no TLS, or nobody to be: the log tells.
+enum net_alpn { NET_ALPN_HTTP1, NET_ALPN_H2 };
+int net_listen_tls(uint16_t port, bool loopback_only, enum net_alpn alpn, const struct net_handlers *handlers,
+                   const uint32_t *per_address);
+
+// 1 where net_listen_tls() can work.
+bool net_has_tls(void);
+
+struct net_tls_settings {
+    uint32_t handshake_timeout; // tls.handshake_timeout: seconds from the first byte of a connection to an open session
+};
+extern struct net_tls_settings net_tls_settings;
+
 // Stops accepting on every port; connections that are there stay.
 void net_stop_listening(void);
 
@@ -122,6 +138,12 @@ enum net_error net_send(struct net_conn *c, const void *bytes, size_t length);
 // The same without a copy: `bytes` must stay as they are until net_acknowledged() has passed them, net_relocate() has
 // moved them, or `closed` was called.
 enum net_error net_send_reference(struct net_conn *c, const void *bytes, size_t length);
+
+// True when net_send_reference() copies too, because it must: then nothing is needed any longer once it has returned.
+bool net_copies(const struct net_conn *c);
+
+// True for a connection of net_listen_tls().
+bool net_secure(const struct net_conn *c);
 
 // Bytes that one send could take just now; it may still answer NET_FULL when lwIP's memory is short.
 size_t net_room(const struct net_conn *c);
@@ -211,5 +233,27 @@ struct net_counters {
     uint32_t relocated; // bytes moved out of the way by net_relocate()
 };
 extern struct net_counters net_counters;
+
+// Why a TLS session with a client failed, or never began.
+enum net_tls_failure {
+    NET_TLS_HANDSHAKE, // what it sent is no handshake, or none that we know
+    NET_TLS_RECORD,    // a record was changed on the way, or is none
+    NET_TLS_ALERT,     // it said so
+    NET_TLS_PROTOCOL,  // ALPN: it speaks something else
+    NET_TLS_MEMORY,    // ours is short
+    NET_TLS_LATE,      // it took too long
+    NET_TLS_CUT,       // its end came without a close_notify
+    NET_TLS_FAILURES,
+};
+
+struct net_tls_counters {
+    uint32_t handshakes; // that succeeded, the resumed ones among them
+    uint32_t resumed;
+    uint32_t refused; // callers without a slot, or over the per-address limit
+    uint32_t failed[NET_TLS_FAILURES];
+};
+extern struct net_tls_counters net_tls_counters;
+
+uint32_t net_tls_sessions(void);
 
 #endif

@@ -15,11 +15,13 @@ LWIP_SOURCES := $(addprefix src/core/,def.c dns.c inet_chksum.c init.c ip.c mem.
 MBEDTLS_SOURCES := $(addprefix library/,base64.c constant_time.c platform_util.c sha1.c sha256.c)
 MBEDTLS_SOURCES_tls := $(addprefix library/,aes.c aesni.c asn1parse.c asn1write.c bignum.c bignum_core.c chacha20.c \
                          chachapoly.c cipher.c cipher_wrap.c ecdh.c ecdsa.c ecp.c ecp_curves.c gcm.c md.c \
-                         memory_buffer_alloc.c oid.c pk.c pk_ecc.c pk_wrap.c pkparse.c platform.c poly1305.c rsa.c \
-                         rsa_alt_helpers.c sha512.c ssl_ciphersuites.c ssl_client.c ssl_msg.c ssl_tls.c \
-                         ssl_tls12_client.c x509.c x509_crt.c)
-# The device's own certificate.
-MBEDTLS_SOURCES_tls += $(addprefix library/,pkwrite.c x509_create.c x509write.c x509write_crt.c)
+                         hkdf.c memory_buffer_alloc.c oid.c pk.c pk_ecc.c pk_wrap.c pkparse.c platform.c poly1305.c \
+                         psa_crypto.c psa_crypto_aead.c psa_crypto_cipher.c psa_crypto_client.c \
+                         psa_crypto_driver_wrappers_no_static.c psa_crypto_ecp.c psa_crypto_hash.c psa_crypto_mac.c \
+                         psa_crypto_rsa.c psa_crypto_slot_management.c psa_util.c rsa.c rsa_alt_helpers.c sha512.c \
+                         ssl_ciphersuites.c ssl_client.c ssl_msg.c ssl_ticket.c ssl_tls.c ssl_tls12_client.c \
+                         ssl_tls12_server.c ssl_tls13_client.c ssl_tls13_generic.c ssl_tls13_keys.c \
+                         ssl_tls13_server.c x509.c x509_crt.c x509_create.c x509write.c x509write_crt.c pkwrite.c)
 MBEDTLS_SOURCES += $(foreach feature,$(FEATURES_$(PROFILE)),$(MBEDTLS_SOURCES_$(feature)))
 CJSON_SOURCES := cJSON.c
 NANOPB_SOURCES := pb_common.c pb_decode.c pb_encode.c

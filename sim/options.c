@@ -331,8 +331,12 @@ static bool preset(const char *key, const char *value, struct text *why)
 
 static bool preset_slirp(struct options *o, struct text *why)
 {
-    if (o->forward_count == 0)
+    if (o->forward_count == 0) {
         o->forwards[o->forward_count++] = (struct forward){LOOPBACK, 8080, 80};
+        o->forwards[o->forward_count++] = (struct forward){LOOPBACK, 8443, 443};
+        if (!preset("https.port", "8443", why))
+            return false;
+    }
     // Behind libslirp every client shows as the gateway, and nobody hears a multicast.
     return preset("net.address", "10.0.2.15/24", why) && preset("net.gateway", "10.0.2.2", why) &&
            preset("net.dns", "10.0.2.3", why) && preset("net.mdns", "0", why) && preset("net.per_address", "0", why) &&

@@ -64,6 +64,11 @@ static const struct {
     {"getaddrinfo", "there is no host of this name"},
     {"DNS", "there is no host of this name"},
     {"dns", "there is no host of this name"},
+    {"HOSTNAME MISMATCH", "its certificate is for another name"},
+    {"SSL",
+     "its certificate is not trusted (--cacert names those to trust) or for another name, or this is no TLS port"},
+    {"tls",
+     "its certificate is not trusted (--cacert names those to trust) or for another name, or this is no TLS port"},
     {"imed out", "the server did not answer in time"},
     {"imeout", "the server did not answer in time"},
     {"HS:", "the server does not speak WebSocket at this path"},
@@ -84,6 +89,13 @@ const char *http_connect_words(const char *detail, size_t length)
 void http_host(char *out, size_t size, const char *host, int port)
 {
     snprintf(out, size, strchr(host, ':') != NULL ? "[%s]:%d" : "%s:%d", host, port);
+}
+
+int http_tls_flags(bool tls, bool any)
+{
+    const int any_flags =
+        LCCSCF_ALLOW_SELFSIGNED | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK | LCCSCF_ALLOW_EXPIRED | LCCSCF_ALLOW_INSECURE;
+    return tls ? LCCSCF_USE_SSL | (any ? any_flags : 0) : 0;
 }
 
 /// One call ///
@@ -206,7 +218,8 @@ static bool start(const struct http_server *server, const char *path, cJSON *req
         .method = "POST",
         .protocol = HTTP_PROTOCOL,
         .local_protocol_name = HTTP_PROTOCOL,
-        .ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT,
+        .ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT | server->tls,
+        .alpn = "http/1.1",
         .pwsi = &call.wsi,
     };
     if (lws_client_connect_via_info(&info) == NULL) // most failures come through the callback, some at once

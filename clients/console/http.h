@@ -4,6 +4,7 @@
 
 #include <cjson/cJSON.h>
 #include <libwebsockets.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 // For the table of protocols given to loop_start(), under the name HTTP_PROTOCOL.
@@ -13,7 +14,11 @@ int http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 struct http_server {
     const char *host;
     int port;
+    int tls; // http_tls_flags()
 };
+
+// How libwebsockets is to connect: plainly, or over TLS, where with `any` every certificate will do.
+int http_tls_flags(bool tls, bool any);
 
 // Sends `request` (which it deletes) and waits for the reply, at most `seconds`. Returns the reply's object, to be
 // deleted by the caller, or NULL after one sentence on stderr. A signal that says to leave returns NULL in silence.

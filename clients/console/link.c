@@ -310,7 +310,8 @@ static void connect_now(void)
         .host = link_.address,
         .protocol = link_.settings.is_plain ? NULL : LINK_PROTOCOL,
         .local_protocol_name = LINK_PROTOCOL,
-        .ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT,
+        .ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT | link_.settings.tls,
+        .alpn = "http/1.1",
         .retry_and_idle_policy = &liveness,
         .pwsi = &link_.wsi,
     };

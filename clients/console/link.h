@@ -15,6 +15,7 @@ struct link_settings {
     int port;
     const char *path;
     const char *token; // of an account, NULL for a guest
+    int tls;           // http_tls_flags()
     bool is_plain;     // does not offer the JSON subprotocol
 };
 

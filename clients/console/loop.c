@@ -39,13 +39,19 @@ static bool bundle(void)
     return loop.bundle >= 0 && epoll_ctl(loop.bundle, EPOLL_CTL_ADD, loop.signals, &event) == 0;
 }
 
-static bool create_context(const struct lws_protocols *protocols)
+static bool create_context(const struct lws_protocols *protocols, bool tls, const char *cacert)
 {
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
         .protocols = protocols,
         .timeout_secs = 30, // the default of 5 s would cut off a slow login; callers have timers of their own
     };
+    if (tls)
+        info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+    if (cacert != NULL) {
+        info.options |= LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
+        info.client_ssl_ca_filepath = cacert;
+    }
     // libwebsockets would send a chat with 127.0.0.1 through the proxies that these name.
     unsetenv("http_proxy");
     unsetenv("socks_proxy");
@@ -54,10 +60,10 @@ static bool create_context(const struct lws_protocols *protocols)
     return loop.context != NULL;
 }
 
-bool loop_start(const struct lws_protocols *protocols)
+bool loop_start(const struct lws_protocols *protocols, bool tls, const char *cacert)
 {
     lws_sock_file_fd_type descriptor;
-    if (!take_signals() || !bundle() || !create_context(protocols))
+    if (!take_signals() || !bundle() || !create_context(protocols, tls, cacert))
         return false;
     descriptor.filefd = loop.bundle;
     struct lws_vhost *vhost = lws_get_vhost_by_name(loop.context, "default");

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 // protocols is the table for libwebsockets, as for lws_create_context(). False when it could not be set up.
-bool loop_start(const struct lws_protocols *protocols);
+bool loop_start(const struct lws_protocols *protocols, bool tls, const char *cacert);
 void loop_stop(void);
 
 struct lws_context *loop_context(void);

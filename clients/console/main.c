@@ -99,7 +99,7 @@ static int chat(const struct link_settings *settings)
 
 static bool authenticate(const struct options *options, char *token)
 {
-    struct http_server server = {options->host, options->port};
+    struct http_server server = {options->host, options->port, http_tls_flags(options->tls, options->insecure)};
     if (options->registering)
         return account_register(&server, options->user, token);
     return options->user == NULL || account_login(&server, options->user, token);
@@ -113,6 +113,7 @@ static int run(const struct options *options)
         .port = options->port,
         .path = options->path,
         .is_plain = options->plain,
+        .tls = http_tls_flags(options->tls, options->insecure),
     };
     if (!authenticate(options, token))
         return loop_was_told() ? 0 : 1;
@@ -129,7 +130,9 @@ int main(int argc, char **argv)
     if (!options_read(&options, argc, argv, &status))
         return status;
     screen_start();
-    if (!loop_start(protocols)) {
+    if (options.insecure)
+        screen_status("--insecure: the server's certificate is not checked, so anybody may be listening");
+    if (!loop_start(protocols, options.tls, options.cacert)) {
         fputs("chat_cli: cannot set up the network loop.\n", stderr);
         return 1;
     }

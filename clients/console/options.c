@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] = "Usage: chat_cli [OPTION]... [HOST [PORT [PATH]]]\n"
                            "Chats over a WebSocket; without arguments with 127.0.0.1 8080 /ws.\n"
@@ -14,6 +15,10 @@ static const char help[] = "Usage: chat_cli [OPTION]... [HOST [PORT [PATH]]]\n"
                            "               connection is lost (the default); a server that does not know\n"
                            "               it goes on in plain text\n"
                            "  --plain      plain text only\n"
+                           "  --tls        over TLS; without PORT on 8443\n"
+                           "  --cacert FILE  the certificates to trust (PEM) in place of the system's\n"
+                           "  --insecure   with --tls, take any certificate: whoever is on the way can read\n"
+                           "               along, the password too\n"
                            "  --help       this text\n"
                            "  --version    the version\n"
                            "\n"
@@ -25,16 +30,24 @@ static const char help[] = "Usage: chat_cli [OPTION]... [HOST [PORT [PATH]]]\n"
                            "Exit status: 0 after leaving, 1 when the server could not be reached or turned this\n"
                            "client away, or the command line is wrong.\n";
 
-enum { OPTION_USER = 1, OPTION_REGISTER, OPTION_JSON, OPTION_PLAIN, OPTION_HELP, OPTION_VERSION };
+enum {
+    OPTION_USER = 1,
+    OPTION_REGISTER,
+    OPTION_JSON,
+    OPTION_PLAIN,
+    OPTION_TLS,
+    OPTION_CACERT,
+    OPTION_INSECURE,
+    OPTION_HELP,
+    OPTION_VERSION,
+};
 
 static const struct option table[] = {
-    {"user", required_argument, NULL, OPTION_USER},
-    {"register", no_argument, NULL, OPTION_REGISTER},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"plain", no_argument, NULL, OPTION_PLAIN},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {NULL, 0, NULL, 0},
+    {"user", required_argument, NULL, OPTION_USER},   {"register", no_argument, NULL, OPTION_REGISTER},
+    {"json", no_argument, NULL, OPTION_JSON},         {"plain", no_argument, NULL, OPTION_PLAIN},
+    {"tls", no_argument, NULL, OPTION_TLS},           {"cacert", required_argument, NULL, OPTION_CACERT},
+    {"insecure", no_argument, NULL, OPTION_INSECURE}, {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},   {NULL, 0, NULL, 0},
 };
 
 static bool stop(int *status, int value)
@@ -61,6 +74,16 @@ static bool take_option(struct options *options, int option, int *status)
     case OPTION_JSON:
     case OPTION_PLAIN:
         options->plain = option == OPTION_PLAIN;
+        return true;
+    case OPTION_TLS:
+        options->tls = true;
+        options->port = 8443;
+        return true;
+    case OPTION_CACERT:
+        options->cacert = optarg;
+        return true;
+    case OPTION_INSECURE:
+        options->insecure = true;
         return true;
     case OPTION_HELP:
         fputs(help, stdout);
@@ -92,6 +115,16 @@ static bool is_path(const char *text)
     return text[0] == '/';
 }
 
+// libwebsockets would go on without, and say nothing.
+static bool take_trust(const struct options *options, int *status)
+{
+    if (!options->tls && (options->cacert != NULL || options->insecure))
+        return wrong(status, "--cacert and --insecure go with --tls", "");
+    if (options->cacert != NULL && access(options->cacert, R_OK) != 0)
+        return wrong(status, "cannot read the certificates to trust, ", options->cacert);
+    return true;
+}
+
 static bool take_words(struct options *options, int count, char **words, int *status)
 {
     if (count > 3)
@@ -117,7 +150,7 @@ bool options_read(struct options *options, int argc, char **argv, int *status)
         argv[0] = name; // getopt_long begins its sentences with it
         int option = getopt_long(argc, argv, "", table, NULL);
         if (option == -1)
-            return take_words(options, argc - optind, argv + optind, status);
+            return take_words(options, argc - optind, argv + optind, status) && take_trust(options, status);
         if (!take_option(options, option, status))
             return false;
     }

@@ -1,4 +1,5 @@
 // For machines without room for TLS. tls_client() refuses in a sentence, so no session ever exists.
+#include "../net.h"
 #include "identity.h"
 #include "tls.h"
 
@@ -113,4 +114,22 @@ enum tls_paste tls_identity_paste_line(struct span line, struct text *why)
     (void)line;
     tls_identity_load(false, why);
     return TLS_PASTE_REFUSED;
+}
+
+struct net_tls_settings net_tls_settings;
+
+bool net_has_tls(void)
+{
+    return false;
+}
+
+int net_listen_tls(uint16_t port, bool loopback_only, enum net_alpn alpn, const struct net_handlers *handlers,
+                   const uint32_t *per_address)
+{
+    (void)port;
+    (void)loopback_only;
+    (void)alpn;
+    (void)handlers;
+    (void)per_address;
+    return -1;
 }

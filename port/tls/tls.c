@@ -100,6 +100,7 @@ static int configure(struct tls *t, bool verify)
     if (error != 0)
         return error;
     mbedtls_ssl_conf_rng(config, tls_random, t);
+    mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
     mbedtls_ssl_conf_ciphersuites(config, ciphersuites);
     mbedtls_ssl_conf_groups(config, groups);
     mbedtls_ssl_conf_authmode(config, verify ? MBEDTLS_SSL_VERIFY_REQUIRED : MBEDTLS_SSL_VERIFY_NONE);

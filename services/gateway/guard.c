@@ -110,13 +110,13 @@ static bool host_is_ours(const struct guard_authority *host, struct span names)
 
 // An origin's default port counts for Host too when that names none: behind a proxy that ends TLS we see
 // `Origin: https://chat.example` with `Host: chat.example`.
-static bool same_origin(struct span origin, const struct guard_authority *host)
+static bool same_origin(struct span origin, bool secure, const struct guard_authority *host)
 {
     static const struct {
         const char *prefix;
         uint16_t port;
     } schemes[] = {{"http://", 80}, {"https://", 443}};
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+    for (size_t i = secure ? 1 : 0; i < sizeof schemes / sizeof schemes[0]; i++) {
         struct span prefix = span_of(schemes[i].prefix);
         struct guard_authority from;
         if (!span_starts_nocase(origin, prefix))
@@ -130,12 +130,13 @@ static bool same_origin(struct span origin, const struct guard_authority *host)
     return false;
 }
 
-enum guard_verdict guard_check(struct span host, struct span origin, struct span names, struct span origins)
+enum guard_verdict guard_check(struct span host, struct span origin, bool secure, struct span names,
+                               struct span origins)
 {
     struct guard_authority authority = {0};
     if (host.at != NULL && (!guard_authority(host, &authority) || !host_is_ours(&authority, names)))
         return GUARD_FOREIGN_HOST;
     if (origin.at == NULL || listed(origins, origin))
         return GUARD_PASS;
-    return host.at != NULL && same_origin(origin, &authority) ? GUARD_PASS : GUARD_FOREIGN_ORIGIN;
+    return host.at != NULL && same_origin(origin, secure, &authority) ? GUARD_PASS : GUARD_FOREIGN_ORIGIN;
 }

@@ -3,7 +3,8 @@
 // DNS rebinding: a page from evil.example, whose name suddenly resolves to our address, would be same-origin with us;
 // but then Host says evil.example. So Host must be an IP literal (no name, nothing to rebind), `localhost`, a name of
 // our own (net_is_own_name()) or stand in http.names; any port.
-// Cross-site requests: Origin, when sent, must name the host and port that Host names, or stand in http.origins.
+// Cross-site requests: Origin, when sent, must name the host and port that Host names, or stand in http.origins. Over
+// TLS it must be https: whoever is on the way may write what plain pages say.
 #ifndef PIPIT_GUARD_H
 #define PIPIT_GUARD_H
 
@@ -27,6 +28,8 @@ bool guard_authority(struct span text, struct guard_authority *authority);
 
 // `host` and `origin` as the parser kept them; `at` is NULL for a field that was not sent. Without Host (HTTP/1.0) an
 // Origin must stand in `origins`. The lists are separated by commas or spaces.
-enum guard_verdict guard_check(struct span host, struct span origin, struct span names, struct span origins);
+// `secure`: the request came over TLS.
+enum guard_verdict guard_check(struct span host, struct span origin, bool secure, struct span names,
+                               struct span origins);
 
 #endif

@@ -1,8 +1,10 @@
 // Whether a request is let in, known as soon as its head is.
 #include "../../port/port.h"
+#include "../https/https.h"
 #include "gateway.h"
 #include "guard.h"
 #include "http_server.h"
+#include "pages.h"
 #include "rate.h"
 #include "routes.h"
 
@@ -14,8 +16,8 @@ static bool refuse_with(struct http_connection *h, unsigned status, const char *
 
 static bool check_guard(struct http_connection *h)
 {
-    switch (guard_check(h->parser.fields[HTTP1_HOST], h->parser.fields[HTTP1_ORIGIN], span_of(gateway_settings.names),
-                        span_of(gateway_settings.origins))) {
+    switch (guard_check(h->parser.fields[HTTP1_HOST], h->parser.fields[HTTP1_ORIGIN], net_secure(h->net),
+                        span_of(gateway_settings.names), span_of(gateway_settings.origins))) {
     case GUARD_FOREIGN_HOST:
         return refuse_with(h, 403, "Host names another machine; http.names lists the names that are taken for ours.");
     case GUARD_FOREIGN_ORIGIN:
@@ -33,6 +35,15 @@ static bool check_route(struct http_connection *h)
         return true;
     return allow == NULL ? refuse_with(h, 404, "url not found")
                          : refuse_with(h, 405, "This method is not allowed here; see Allow.");
+}
+
+// Not from GET /healthz: whoever watches over machines asks from nearby, and wants an answer.
+static bool check_redirect(struct http_connection *h)
+{
+    if (net_secure(h->net) || !https_redirects() || h->route->handle == pages_health ||
+        h->parser.fields[HTTP1_HOST].at == NULL)
+        return true;
+    return refuse_with(h, 308, "Use HTTPS; see Location.");
 }
 
 static bool check_type(struct http_connection *h)
@@ -72,8 +83,9 @@ static bool check_rate(struct http_connection *h)
 
 bool http_admissible(struct http_connection *h)
 {
-    static bool (*const checks[])(struct http_connection * h) = {check_guard, check_route, check_type, check_length,
-                                                                 check_rate};
+    static bool (*const checks[])(struct http_connection * h) = {
+        check_guard, check_route, check_redirect, check_type, check_length, check_rate,
+    };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         if (!checks[i](h))
             return false;

@@ -29,7 +29,10 @@ static void push_refusal(struct http_connection *h)
     const char *allow = NULL;
     if (h->refusal.status == 405)
         route_find(h->parser.path, h->parser.method, &allow);
-    reply_refusal(&out, &h->refusal, allow, reply_connection(h), h->head_only);
+    if (h->refusal.status == 308)
+        reply_redirect(&out, h);
+    else
+        reply_refusal(&out, &h->refusal, allow, reply_connection(h), h->head_only);
     if (send_text(h, &out))
         http_finish(h);
 }

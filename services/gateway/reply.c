@@ -1,6 +1,8 @@
 #include "reply.h"
 #include "../../port/port.h"
+#include "../https/https.h"
 #include "gateway.h"
+#include "guard.h"
 
 /// Date ///
 
@@ -39,9 +41,9 @@ static void reply_date(struct text *out)
 
 enum reply_connection reply_connection(const struct http_connection *h)
 {
-    if (h->close)
-        return REPLY_CLOSE;
-    return h->parser.minor_version == 0 ? REPLY_KEEP_10 : REPLY_KEEP;
+    unsigned secure = net_secure(h->net) ? REPLY_SECURE : 0;
+    unsigned way = h->parser.minor_version == 0 ? REPLY_KEEP_10 : REPLY_KEEP;
+    return (enum reply_connection)((h->close ? REPLY_CLOSE : way) | secure);
 }
 
 static void connection_field(struct text *out, enum reply_connection connection)
@@ -51,7 +53,9 @@ static void connection_field(struct text *out, enum reply_connection connection)
         [REPLY_KEEP_10] = "Connection: keep-alive\r\n",
         [REPLY_CLOSE] = "Connection: close\r\n",
     };
-    text_string(out, connections[connection]);
+    text_string(out, connections[connection % REPLY_SECURE]);
+    if (connection >= REPLY_SECURE && https_settings.hsts > 0)
+        text_format(out, "Strict-Transport-Security: max-age=%u\r\n", (unsigned)https_settings.hsts);
 }
 
 static void reply_fields(struct text *out, const char *type, size_t length, enum reply_connection connection)
@@ -137,8 +141,30 @@ void reply_refusal(struct text *out, const struct http_refusal *refusal, const c
     bool upgrade = refusal->status == 426;
     reply_fields(out, type, body.length, upgrade ? REPLY_KEEP : connection);
     if (upgrade)
-        text_string(out, connection == REPLY_CLOSE ? "Connection: close, upgrade\r\n" : "Connection: upgrade\r\n");
+        text_string(out, connection % REPLY_SECURE == REPLY_CLOSE ? "Connection: close, upgrade\r\n"
+                                                                  : "Connection: upgrade\r\n");
     text_string(out, "\r\n");
     if (!head_only)
         text_span(out, text_whole(&body));
+}
+
+/// The way to HTTPS ///
+
+// RFC 9110 section 15.4.9. Host is one of ours (guard.c), and the paths of our routes need no escapes.
+void reply_redirect(struct text *out, const struct http_connection *h)
+{
+    struct guard_authority host = {0};
+    guard_authority(h->parser.fields[HTTP1_HOST], &host);
+    status_line(out, 308);
+    text_format(out, host.bracketed ? "Location: https://[%.*s]" : "Location: https://%.*s", (int)host.host.length,
+                host.host.at);
+    if (https_settings.port != HTTPS_PORT)
+        text_format(out, ":%u", (unsigned)https_settings.port);
+    text_span(out, h->parser.path);
+    if (h->parser.query.length > 0)
+        text_byte(out, '?');
+    text_span(out, h->parser.query);
+    text_string(out, "\r\n");
+    reply_fields(out, "text/plain; charset=utf-8", 0, reply_connection(h));
+    text_string(out, "\r\n");
 }

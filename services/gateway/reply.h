@@ -12,6 +12,7 @@ enum reply_connection {
     REPLY_KEEP,    // HTTP/1.1's default
     REPLY_KEEP_10, // said to an HTTP/1.0 client, who would expect a close (RFC 9112 section C.2.2)
     REPLY_CLOSE,
+    REPLY_SECURE = 4, // added to one of them: it goes over TLS
 };
 enum reply_connection reply_connection(const struct http_connection *h);
 
@@ -24,5 +25,8 @@ void reply_head_begin(struct text *out, unsigned status, enum reply_connection c
 // A whole refusal. `allow` is the list for a 405, else NULL. `head_only` leaves the body out, as for HEAD.
 void reply_refusal(struct text *out, const struct http_refusal *refusal, const char *allow,
                    enum reply_connection connection, bool head_only);
+
+// To the same place over HTTPS.
+void reply_redirect(struct text *out, const struct http_connection *h);
 
 #endif

@@ -62,6 +62,10 @@ static void note_sent(struct client *c)
 {
     if (c->safe < unpinned_below)
         unpinned_below = c->safe;
+    if (net_copies(c->conn)) {
+        c->safe = c->mark = c->next;
+        return;
+    }
     if (c->mark > c->safe)
         return; // a mark is under way already
     c->mark = c->next;

@@ -11,6 +11,7 @@ const char *http1_reason(unsigned status)
         {101, "Switching Protocols"},
         {200, "OK"},
         {304, "Not Modified"},
+        {308, "Permanent Redirect"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {403, "Forbidden"},

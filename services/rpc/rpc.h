@@ -13,6 +13,7 @@
 #define RPC_TARGET_MAX  80
 
 struct rpc_settings {
+    uint32_t tls;                    // rpc.tls: 1 takes calls from other machines over TLS alone (ALPN "h2")
     uint32_t listen_any;             // rpc.listen: 0 lwIP's loopback alone, 1 every interface (needs a secret); counts
                                      // from the next start
     uint32_t timeout;                // rpc.timeout: seconds that the gate gives a call, 15

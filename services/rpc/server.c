@@ -546,7 +546,10 @@ static uint32_t server_step(uint64_t now_ms)
 
 static int listen_on(uint16_t port)
 {
-    if (net_listen(port, !open_to_all, &handlers, &net_settings.per_address) == 0)
+    const uint32_t *most = &net_settings.per_address;
+    int result = rpc_settings.tls != 0 ? net_listen_tls(port, !open_to_all, NET_ALPN_H2, &handlers, most)
+                                       : net_listen(port, !open_to_all, &handlers, most);
+    if (result == 0)
         return 0;
     log_line(LOG_ERROR, "rpc", "port %u is taken", port);
     return -1;
@@ -563,6 +566,10 @@ static int server_start(void)
 {
     if (rpc_settings.listen_any != 0 && rpc_settings.secret[0] == '\0') {
         log_line(LOG_ERROR, "rpc", "rpc.listen=any lets everybody call: set rpc.secret to what callers must show");
+        return -1;
+    }
+    if (rpc_settings.tls != 0 && !net_has_tls()) {
+        log_line(LOG_ERROR, "rpc", "this device has no TLS: set rpc.tls to 0");
         return -1;
     }
     open_to_all = rpc_settings.listen_any != 0;

@@ -38,11 +38,11 @@ const clientClasses = new Map();
 /** Binds grpc-js to a service at a port; `client.Method(request, options)` is a promise. */
 export class RpcClient {
   /** Options: secret, host, and grpc-js's channel options in `channel`. */
-  constructor(service, port, { secret, host = '127.0.0.1', channel = {} } = {}) {
+  constructor(service, port, { secret, host = '127.0.0.1', channel = {}, credentials = grpc.credentials.createInsecure() } = {}) {
     if (!clientClasses.has(service)) clientClasses.set(service, grpc.makeGenericClientConstructor(definition(service), service));
     const Class = clientClasses.get(service);
     // A subchannel pool of its own, so that each client has a connection of its own.
-    this.stub = new Class(`${host}:${port}`, grpc.credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1, ...channel });
+    this.stub = new Class(`${host}:${port}`, credentials, { 'grpc.use_local_subchannel_pool': 1, ...channel });
     this.secret = secret;
     this.methods = definition(service);
   }

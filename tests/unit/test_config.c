@@ -7,6 +7,7 @@
 #include "../../services/echo/echo.h"
 #include "../../services/gateway/gateway.h"
 #include "../../services/gateway/verify_client.h"
+#include "../../services/https/https.h"
 #include "../../services/hub/hub.h"
 #include "../../services/interop/interop.h"
 #include "../../services/mail/mail.h"
@@ -78,6 +79,12 @@ static const struct {
     {"http.header_timeout", &gateway_settings.header_timeout, 1, 3600, 10},
     {"http.body_timeout", &gateway_settings.body_timeout, 1, 3600, 20},
     {"http.idle_timeout", &gateway_settings.idle_timeout, 1, 86400, 60},
+    {"http.redirect", &https_settings.redirect, 0, 1, 0},
+    {"http.hsts", &https_settings.hsts, 0, 63072000, 0},
+    {"https.enabled", &https_settings.enabled, 0, 1, 1},
+    {"https.port", &https_settings.port, 1, 65535, 443},
+    {"tls.handshake_timeout", &net_tls_settings.handshake_timeout, 1, 600, 10},
+    {"rpc.tls", &rpc_settings.tls, 0, 1, 0},
     {"dev.echo_code", &codes_settings.echo, 0, 1, 0},
     {"net.per_address", &net_settings.per_address, 0, 1000000, 32},
     {"net.mdns", &net_settings.mdns, 0, 1, 1},

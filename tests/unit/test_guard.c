@@ -116,7 +116,7 @@ static void test_cases(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         enum guard_verdict verdict =
-            guard_check(field(cases[i].host), field(cases[i].origin), span_of(NAMES), span_of(ORIGINS));
+            guard_check(field(cases[i].host), field(cases[i].origin), false, span_of(NAMES), span_of(ORIGINS));
         if (verdict != cases[i].verdict)
             fail_msg("Host %s, Origin %s: %d instead of %d", cases[i].host, cases[i].origin, verdict, cases[i].verdict);
     }
@@ -126,11 +126,12 @@ static void test_empty_lists(void **state)
 {
     (void)state;
     struct span none = span_of("");
-    assert_int_equal(guard_check(span_of("chat.example"), field(NULL), none, none), GUARD_FOREIGN_HOST);
-    assert_int_equal(guard_check(span_of("localhost"), span_of("https://app.example"), none, none),
+    assert_int_equal(guard_check(span_of("chat.example"), field(NULL), false, none, none), GUARD_FOREIGN_HOST);
+    assert_int_equal(guard_check(span_of("localhost"), span_of("https://app.example"), false, none, none),
                      GUARD_FOREIGN_ORIGIN);
-    assert_int_equal(guard_check(span_of("localhost"), span_of(""), none, span_of(" , ,")), GUARD_FOREIGN_ORIGIN);
-    assert_int_equal(guard_check(span_of("localhost"), field(NULL), none, none), GUARD_PASS);
+    assert_int_equal(guard_check(span_of("localhost"), span_of(""), false, none, span_of(" , ,")),
+                     GUARD_FOREIGN_ORIGIN);
+    assert_int_equal(guard_check(span_of("localhost"), field(NULL), false, none, none), GUARD_PASS);
 }
 
 static void test_our_name_is_a_setting(void **state)
@@ -138,12 +139,12 @@ static void test_our_name_is_a_setting(void **state)
     (void)state;
     struct span none = span_of("");
     strcpy(net_settings.name, "Kitchen");
-    assert_int_equal(guard_check(span_of("kitchen"), field(NULL), none, none), GUARD_PASS);
-    assert_int_equal(guard_check(span_of("KITCHEN.local:80"), field(NULL), none, none), GUARD_PASS);
-    assert_int_equal(guard_check(span_of("kitchen.localx"), field(NULL), none, none), GUARD_FOREIGN_HOST);
-    assert_int_equal(guard_check(span_of("kitchen.evil.local"), field(NULL), none, none), GUARD_FOREIGN_HOST);
-    assert_int_equal(guard_check(span_of("kitche"), field(NULL), none, none), GUARD_FOREIGN_HOST);
-    assert_int_equal(guard_check(span_of("pipit.local"), field(NULL), none, none), GUARD_FOREIGN_HOST);
+    assert_int_equal(guard_check(span_of("kitchen"), field(NULL), false, none, none), GUARD_PASS);
+    assert_int_equal(guard_check(span_of("KITCHEN.local:80"), field(NULL), false, none, none), GUARD_PASS);
+    assert_int_equal(guard_check(span_of("kitchen.localx"), field(NULL), false, none, none), GUARD_FOREIGN_HOST);
+    assert_int_equal(guard_check(span_of("kitchen.evil.local"), field(NULL), false, none, none), GUARD_FOREIGN_HOST);
+    assert_int_equal(guard_check(span_of("kitche"), field(NULL), false, none, none), GUARD_FOREIGN_HOST);
+    assert_int_equal(guard_check(span_of("pipit.local"), field(NULL), false, none, none), GUARD_FOREIGN_HOST);
     strcpy(net_settings.name, "pipit");
 }
 

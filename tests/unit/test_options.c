@@ -49,10 +49,14 @@ static void test_nothing_given(void **state)
     assert_true(reads("\0"));
     assert_string_equal(sentence, "");
     assert_int_equal(options.action, OPTIONS_RUN);
-    assert_int_equal(options.forward_count, 1);
+    assert_int_equal(options.forward_count, 2);
     assert_int_equal(options.forwards[0].host_address, 0x7f000001);
     assert_int_equal(options.forwards[0].host_port, 8080);
     assert_int_equal(options.forwards[0].device_port, 80);
+    assert_int_equal(options.forwards[1].host_address, 0x7f000001);
+    assert_int_equal(options.forwards[1].host_port, 8443);
+    assert_int_equal(options.forwards[1].device_port, 443);
+    assert_string_equal(value_of("https.port"), "8443");
     assert_null(options.tap);
     assert_string_equal(net_settings.address, "10.0.2.15/24");
     assert_string_equal(net_settings.gateway, "10.0.2.2");

@@ -1,0 +1,11 @@
+// For machines without room for TLS.
+#include "https.h"
+
+struct https_settings https_settings;
+
+const struct service https_service = {.name = "https"};
+
+bool https_redirects(void)
+{
+    return false;
+}
