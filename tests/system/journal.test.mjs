@@ -59,19 +59,19 @@ test('an account, a new password and a setting outlive kill -9; tokens do not', 
   assert.deepEqual([login.error, login.uid, login.user], [0, alice.uid, 'Alice']);
   await fails(pipit, '/login', { user: 'bob', password }, 1008);
   assert.equal((await call(pipit, '/login', { user: 'bob', password: reset.password })).uid, bob.uid);
-  assert.equal(await answer(pipit, 'get chat.rate'), 'chat.rate = 77\n');
-  assert.equal(await answer(pipit, 'get http.origins'), 'http.origins = \n');
+  assert.match(await answer(pipit, 'get chat.rate'), /^chat.rate = 77 /);
+  assert.match(await answer(pipit, 'get http.origins'), /^http.origins =  /);
   const carol = await register(pipit, 'carol', 'carol@example.org', password);
   assert.equal(carol.uid, 3);
   assert.equal(await pipit.stop(), 0);
 
   // The command line wins, for as long as it says so.
   pipit = await start(file, ['--set', 'chat.rate=5']);
-  assert.equal(await answer(pipit, 'get chat.rate'), 'chat.rate = 5\n');
+  assert.match(await answer(pipit, 'get chat.rate'), /^chat.rate = 5 /);
   assert.equal((await pipit.status()).users, 3);
   assert.equal(await pipit.stop(), 0);
   pipit = await start(file);
-  assert.equal(await answer(pipit, 'get chat.rate'), 'chat.rate = 77\n');
+  assert.match(await answer(pipit, 'get chat.rate'), /^chat.rate = 77 /);
   assert.equal(await pipit.stop(), 0);
 });
 
