@@ -286,7 +286,8 @@ static void restore_accounts(void)
     uint32_t damages = find_places(&largest);
     for (uint32_t uid = 1; uid <= largest; uid++)
         restore_account(uid);
-    users_set_place(largest + damages < USERS_MAX ? largest + damages : USERS_MAX, 0);
+    for (; damages > 0 && largest < USERS_MAX; damages--)
+        users_set_place(++largest, 0);
 }
 
 bool journal_start(void)

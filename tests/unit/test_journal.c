@@ -519,6 +519,25 @@ static bool either(const struct deed *d)
     return false;
 }
 
+// Long enough for every segment of a small chip to be made free.
+static void go_on(const struct model *from)
+{
+    struct model before = model;
+    uint32_t random_before = random_state;
+    model = *from;
+    for (unsigned i = 0; i < 120; i++) {
+        struct deed d = next_deed();
+        if (d.what == DO_REGISTER)
+            d = (struct deed){DO_RESET, 1, 9};
+        if (model.users > 0 || d.what > DO_RESET)
+            do_and_expect(&model, &d);
+    }
+    reboot();
+    assert_int_equal(differ(&model), 0);
+    model = before;
+    random_state = random_before;
+}
+
 static void one_cut(const struct deed *d, long at, int how)
 {
     struct model after = model;
@@ -539,6 +558,8 @@ static void one_cut(const struct deed *d, long at, int how)
     assert_int_equal(differ(&after), 0);
     reboot();
     assert_int_equal(differ(&after), 0);
+    if (cuts_tried % 64 == 0)
+        go_on(&after);
 }
 
 // Every `stride`th step of what `deeds` deeds take.
@@ -791,6 +812,32 @@ static void test_flash_that_fails_later(void **state)
     assert_int_equal(differ(&model), 0);
 }
 
+// What cannot be moved just now stays where it is, and is moved when it can be.
+static void test_flash_that_fails_now_and_then(void **state)
+{
+    (void)state;
+    fresh_chip(8 * 1024, 1024, 4);
+    live(60);
+    unsigned refused = 0, round_ends = 0;
+    for (unsigned i = 0; i < 400; i++) {
+        uint32_t before = records_failures();
+        failing = true;
+        for (int j = 0; j < 4; j++)
+            journal_step();
+        failing = false;
+        refused += records_failures() - before;
+        struct deed d = next_deed();
+        do_and_expect(&model, &d);
+        if (i % 8 == 0) {
+            round_ends += records_reclaimed();
+            reboot();
+        }
+        assert_int_equal(differ(&model), 0);
+    }
+    print_message("# %u records were refused, and %u segments made free\n", refused, round_ends);
+    assert_true(refused > 20 && round_ends > 8);
+}
+
 // A place that does not take it is left, and the next segment takes it.
 static void test_a_bad_place_is_left(void **state)
 {
@@ -897,6 +944,7 @@ int main(void)
         cmocka_unit_test(test_a_machine_without_flash),
         cmocka_unit_test(test_flash_that_takes_nothing),
         cmocka_unit_test(test_flash_that_fails_later),
+        cmocka_unit_test(test_flash_that_fails_now_and_then),
         cmocka_unit_test(test_a_bad_place_is_left),
         cmocka_unit_test(test_format_is_all_or_nothing),
         cmocka_unit_test(test_wear_is_spread),
