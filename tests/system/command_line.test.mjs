@@ -198,8 +198,9 @@ test('at rest it needs next to no CPU: with and without clients, without a conso
 });
 
 test('a console that nobody reads does not stop the service', async () => {
-  const child = spawnPipit(['--forward', `${await freePort()}:80`, '--set', 'log.level=debug']);
-  const pipit = reachable(child, '127.0.0.1', Number(child.child.spawnargs[2].split(':')[0]));
+  const port = await freePort();
+  const child = spawnPipit(['--forward', `${port}:80`, '--set', 'log.level=debug']);
+  const pipit = reachable(child, '127.0.0.1', port);
   await child.shows(/Type help/);
   child.child.stdout.pause();
   const raw = new Raw(pipit);
