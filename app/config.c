@@ -214,7 +214,7 @@ static const struct config_key keys[] = {
      HELP(.help = "chat nodes among which logins are spread, HOST:PORT or \"this\", separated by commas; empty for "
                   "this one")},
     {.name = "status.ttl",
-     FIELD_NUMBER(status_settings.ttl, 60, 31536000, 86400),
+     FIELD_NUMBER(status_settings.ttl, 1, 31536000, 86400),
      HELP(.help = "seconds that a login's token is good for; until then it can be renewed")},
     {.name = "status.max_age",
      FIELD_NUMBER(status_settings.max_age, 0, 31536000, 2592000),

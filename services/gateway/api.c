@@ -443,10 +443,10 @@ static struct span kept_token(const struct http_exchange *x)
     return (struct span){x->work.token, x->work.token_length};
 }
 
-// The moment in seconds of our clock; 0, never, from a service that does not say.
+// The moment in seconds of our clock, not before the token's end; 0, never, from a service that does not say.
 static uint32_t expires_at(const struct status_reply *reply)
 {
-    return reply->expires_in == 0 ? 0 : (uint32_t)(port_now_ms() / 1000) + reply->expires_in;
+    return reply->expires_in == 0 ? 0 : (uint32_t)(port_now_ms() / 1000) + 1 + reply->expires_in;
 }
 
 static bool keep_token(struct http_exchange *x, struct span text)

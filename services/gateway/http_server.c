@@ -131,7 +131,7 @@ struct http_exchange *http_exchange_walk(uint32_t *at)
 // A token may have stood in the target or in Authorization.
 static void forget_head(struct http_connection *h)
 {
-    mbedtls_platform_zeroize(h->keep, sizeof h->keep);
+    mbedtls_platform_zeroize(h->keep, h->parser.used);
 }
 
 void http_release(struct http_connection *h)

@@ -99,7 +99,7 @@ static const struct {
     {"mail.timeout", &mail_settings.timeout, 1, 600, 60},
     {"rpc.timeout", &rpc_settings.timeout, 1, 600, 15},
     {"rpc.interop", &interop_settings.enabled, 0, 1, 0},
-    {"status.ttl", &status_settings.ttl, 60, 31536000, 86400},
+    {"status.ttl", &status_settings.ttl, 1, 31536000, 86400},
     {"status.max_age", &status_settings.max_age, 0, 31536000, 2592000},
     {"tls.days", &tls_identity_settings.days, 1, 3650, 397},
     {"ws.ping", &hub_settings.ping, 1, 3600, 25},
