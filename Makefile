@@ -103,7 +103,7 @@ $(B)/%.o: %.c $(FLAG_FILES) | $(PROTO_HEADERS)
 # When this was built, for devices that don't know the time yet: the last commit's date, so that the same source makes the
 # same program.
 BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1704067200)
-$(B)/port/tls/identity_make.o: CPPFLAGS += -DPIPIT_BUILD_TIME=$(BUILD_TIME)
+CPPFLAGS += -DPIPIT_BUILD_TIME=$(BUILD_TIME)
 $(B)/port/tls/identity_make.o: $(B)/build-time
 $(B)/build-time: .FORCE
 	@mkdir -p $(@D); echo $(BUILD_TIME) | cmp -s - $@ || echo $(BUILD_TIME) >$@

@@ -17,11 +17,12 @@
 #include "share.h"
 #include "tls/identity.h"
 
-// The client of gRPC comes last: what the gateway asks for in its step is on its way in the same turn.
+// The certificate is there before whoever shows it. The client of gRPC comes last: what the gateway asks for in its
+// step is on its way in the same turn.
 const struct service *const services[] = {
-    &users_service,         &mail_service,          &verify_service,      &status_service,  &rpc_server_service,
-    &verify_client_service, &status_client_service, &hub_service,         &gateway_service, &identity_service,
-    &https_service,         &echo_service,          &rpc_channel_service,
+    &users_service,      &identity_service,      &mail_service,          &verify_service, &status_service,
+    &rpc_server_service, &verify_client_service, &status_client_service, &hub_service,    &gateway_service,
+    &https_service,      &echo_service,          &rpc_channel_service,
 };
 
 const size_t service_count = sizeof services / sizeof services[0];
