@@ -380,7 +380,6 @@ static bool load(const struct tls_material *m, bool keep_it, struct text *why)
     }
     show(s);
     wipe(); // a key that waited for its first certificate
-    keeps = keep_it;
     if (keep_it)
         keep(m);
     return true;
@@ -493,6 +492,7 @@ void tls_identity_step(uint64_t now_ms)
 bool tls_identity_make(struct text *why)
 {
     wipe();
+    tls_starved = false;
     if (!has_entropy(why) || !tls_identity_make_key(&material, why))
         return false;
     keeps = true;

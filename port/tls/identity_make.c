@@ -2,6 +2,7 @@
 #include "../net.h"
 #include "../port.h"
 #include "identity_private.h"
+#include "tls_private.h"
 
 #include <mbedtls/ecp.h>
 #include <mbedtls/entropy.h>
@@ -152,9 +153,12 @@ static bool explain(int error, struct text *why)
 {
     if (error == MBEDTLS_ERR_ENTROPY_SOURCE_FAILED)
         text_string(why, "This machine has no randomness, so it can make no key; give it a seed.");
+    else if (tls_starved)
+        text_string(why,
+                    "There is not enough memory to make a certificate just now; try it again when fewer TLS sessions "
+                    "are open.");
     else
-        text_format(why, "The certificate could not be made (error -0x%04x); it is tried again in a minute.",
-                    (unsigned)-error);
+        text_format(why, "The certificate could not be made (error -0x%04x); try again.", (unsigned)-error);
     return false;
 }
 

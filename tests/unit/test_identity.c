@@ -11,6 +11,7 @@
 #include "../../port/syslog/syslog.h"
 #include "../../port/tls/identity.c"
 #include "machine.h"
+#include <mbedtls/platform.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -742,6 +743,59 @@ static void test_kept_pair_is_broken(void **state)
     assert_int_equal(kept_certificate.writes, writes);
 }
 
+// Other sessions have taken the arena, all but `left` bytes and the gaps between what is in use.
+static void *take_arena(uint32_t left)
+{
+    void *block = NULL;
+    for (size_t size = TLS_ARENA - tls_arena_used() - left; block == NULL; size -= 64)
+        block = mbedtls_calloc(1, size);
+    return block;
+}
+
+static void test_starved(void **state)
+{
+    (void)state;
+    char print[100], after[100];
+    assert_true(begin());
+    print_of(print);
+    for (uint32_t left = 200; left < 4000; left += 100) {
+        void *block = take_arena(left);
+        uint32_t used = tls_arena_used();
+        why = text_in(sentence, sizeof sentence);
+        if (!tls_identity_make(&why)) {
+            assert_non_null(strstr(text_end(&why), "not enough memory"));
+            print_of(after);
+            assert_string_equal(print, after);
+            assert_int_equal(tls_arena_used(), used);
+        }
+        print_of(print);
+        bool loaded = load_files("leaf.pem", "leaf.key");
+        assert_true(loaded || strstr(sentence, "not enough memory") != NULL);
+        print_of(after);
+        assert_true(loaded || strcmp(print, after) == 0);
+        print_of(print);
+        mbedtls_free(block);
+    }
+    void *block = take_arena(300);
+    assert_false(load_files("leaf.pem", "leaf.key"));
+    mbedtls_free(block);
+    assert_false(load_files("leaf.pem", "root.key"));
+    assert_non_null(strstr(sentence, "does not belong"));
+    assert_true(load_files("leaf.pem", "leaf.key"));
+    // A renewal that found no memory comes a minute later.
+    assert_true(tls_identity_make(&why));
+    pass(130000);
+    uint32_t generation = tls_identity_generation();
+    block = take_arena(300);
+    own_address = OTHER;
+    pass(5000);
+    assert_int_equal(tls_identity_generation(), generation);
+    assert_non_null(strstr(machine_console, "not enough memory"));
+    mbedtls_free(block);
+    pass(61000);
+    assert_true(openssl_accepts("-verify_ip 192.168.1.21"));
+}
+
 static void test_arena(void **state)
 {
     (void)state;
@@ -813,6 +867,7 @@ int main(void)
         TEST(loaded_for_this_run),
         TEST(kept_pair_is_broken),
         TEST(arena),
+        TEST(starved),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
