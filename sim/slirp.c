@@ -313,6 +313,16 @@ static void slirp_shut(void)
     slirp = NULL;
 }
 
+// Where to go with a browser, in words that a terminal makes a link of.
+static void forwards_tell(const struct options *o)
+{
+    char address[16];
+    for (size_t i = 0; i < o->forward_count; i++)
+        if (o->forwards[i].device_port == 80)
+            log_line(LOG_INFO, "sim", "open http://%s:%u/ in a browser",
+                     net_address_text(o->forwards[i].host_address, address), o->forwards[i].host_port);
+}
+
 static bool forwards_open(const struct options *o, struct text *why)
 {
     for (size_t i = 0; i < o->forward_count; i++) {
@@ -324,6 +334,7 @@ static bool forwards_open(const struct options *o, struct text *why)
     uint32_t timeout_ms = 0;
     log_line(LOG_INFO, "sim", "the device's own address exists in the built-in network only; from here it is");
     slirp_pollfds_fill(slirp, &timeout_ms, widen_backlog, NULL);
+    forwards_tell(o);
     return true;
 }
 

@@ -38,7 +38,10 @@ function keepPlace(counts) {
   }
 }
 
+let size = "";
+const sizeNow = () => `${$("scroll").clientWidth} ${$("scroll").clientHeight}`;
 $("scroll").onscroll = () => {
+  if (size !== sizeNow()) return; // not the reader has moved it, but the window's new size
   stays = atEnd();
   if (stays) toEnd();
 };
@@ -46,7 +49,10 @@ $("newer").onclick = () => {
   toEnd();
   $("text").focus();
 };
-new ResizeObserver(() => stays && toEnd()).observe($("scroll"));
+new ResizeObserver(() => {
+  size = sizeNow();
+  if (stays) toEnd();
+}).observe($("scroll"));
 
 /// Unread ///
 
@@ -272,7 +278,6 @@ function offer(list) {
   offered = list;
   chosen = 0;
   $("offers").hidden = list.length === 0;
-  $("text").setAttribute("aria-expanded", list.length > 0);
   $("offers").replaceChildren(...list.map(([, word, key], i) => {
     const item = make("li");
     item.id = `offer-${i}`;

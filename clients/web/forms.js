@@ -62,10 +62,11 @@ function watch(id) {
     if (!wrong || input.left || late || !/^m|Blank|Sides|System|passwordL/.test(wrong)) check(id);
     if (id === "password" && $("again").value) check("again");
   });
-  input.addEventListener("blur", () => {
+  // Later: a sentence that comes or goes would move the button away from under a click.
+  input.addEventListener("blur", () => setTimeout(() => {
     input.left = input.value !== "";
-    if (input.left) check(id);
-  });
+    if (input.left && checks[id](input.value)) check(id);
+  }, 250));
 }
 
 const fieldOfError = { 1002: "email", 1004: "code", 1005: "code", 1006: "user", 1007: "user", 1008: "login-password" };
