@@ -53,12 +53,14 @@ with-allocator: $(ELF)
 # The same program with a script in the place of its network and of its sleep (tests/bench/cost.c), for which the smallest
 # board has room in a shorter stack alone.
 COST_ELF     := $(B)/cost.elf
-COST_OBJECTS := $(addprefix $(B)/tests/bench/,cost.o main.o) \
+COST_TLS     := $(if $(filter tls,$(FEATURES_$(PROFILE))),cost_tls.o,cost_no_tls.o)
+COST_STACK   := $(if $(filter tls,$(FEATURES_$(PROFILE))),16384,4096)
+COST_OBJECTS := $(addprefix $(B)/tests/bench/,cost.o $(COST_TLS) main.o) \
                 $(filter-out $(B)/app/main.o $(B)/boards/$(BOARD)/eth.o,$(BOARD_OBJECTS) $(FIRMWARE))
 $(B)/tests/bench/main.o: app/main.c $(FLAG_FILES)
 	$(call compile,$(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Dport_idle=cost_idle)
 $(COST_ELF): $(COST_OBJECTS)
-	@echo "  LD $@"; $(LINK) -Wl,--defsym=STACK_BYTES=4096 $(COST_OBJECTS) -o $@
+	@echo "  LD $@"; $(LINK) -Wl,--defsym=STACK_BYTES=$(COST_STACK) $(COST_OBJECTS) -o $@
 
 ## cost: (with BOARD=NAME) instructions for a request, a login, a chat message, and the longest turn
 cost: $(COST_ELF)

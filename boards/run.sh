@@ -2,7 +2,7 @@
 # run.sh [--set KEY=VALUE]...: starts a board in QEMU, with the console on the terminal. Options are those of boards/note.sh;
 # boards/boards.mk says in the environment which board, and a user or a test may set there
 #
-#     FORWARD="8080:80 50051:50051"  ports of this machine that lead to the board's (8080:80)
+#     FORWARD="8080:80 50051:50051"  ports of this machine that lead to the board's (8080:80 8443:443)
 #     FRAMES=HERE:THERE              puts the UDP port HERE of this machine on the board's Ethernet too: a datagram from the
 #                                    port THERE is a frame, and every frame of the wire goes there
 #     OUTSIDE=HERE:THERE             with FRAMES: takes QEMU's user network off that Ethernet and puts it on the UDP port HERE
@@ -39,7 +39,7 @@ note_options() {
 
 forwards() {
     local pair
-    for pair in ${FORWARD:-8080:80}; do
+    for pair in ${FORWARD:-8080:80 8443:443}; do
         [[ $pair =~ ^[0-9]+:[0-9]+$ ]] || fail "FORWARD=$pair: give it as HOSTPORT:DEVICEPORT, such as 8080:80."
         printf ',hostfwd=tcp:127.0.0.1:%s-:%s' "${pair%:*}" "${pair#*:}"
     done
@@ -87,7 +87,7 @@ if [ -n "${GDB:-}" ]; then
 fi
 command+=(-serial stdio)
 echo "${command[*]}"
-for pair in ${FORWARD:-8080:80}; do
+for pair in ${FORWARD:-8080:80 8443:443}; do
     echo "$BOARD's port ${pair#*:} is 127.0.0.1:${pair%:*}"
 done
 rm -rf "$folder"

@@ -11,6 +11,7 @@
 #include "../../port/net.h"
 #include "../../port/text.h"
 #include "cost_ticks.h"
+#include "cost_tls.h"
 
 #include "lwip/etharp.h"
 #include "lwip/inet_chksum.h"
@@ -26,7 +27,8 @@
 
 #define CROWD      12 // chat clients
 #define HTTP       CROWD
-#define PEERS      (CROWD + 1)
+#define TLS        (CROWD + 1)
+#define PEERS      (CROWD + 2)
 #define HERE       0x0a00020fu
 #define THERE      0x0a000202u
 #define FIRST_PORT 20000
@@ -44,6 +46,7 @@ struct peer {
 };
 
 static struct peer peers[PEERS];
+static uint16_t tls_port; // of the TLS peer: another one for each connection
 static uint8_t frame[ETH_PAD_SIZE + HEADERS + 536];
 static size_t frame_length; // 0: none for this turn
 static bool arp_due;
@@ -128,8 +131,8 @@ static void send_segment(struct peer *p, uint16_t flags, const void *bytes, size
     IPH_PROTO_SET(ip, IP_PROTO_TCP);
     ip->src.addr = lwip_htonl(THERE);
     ip->dest.addr = lwip_htonl(HERE);
-    tcp->src = lwip_htons((u16_t)(FIRST_PORT + (p - peers)));
-    tcp->dest = PP_HTONS(80);
+    tcp->src = lwip_htons(p == &peers[TLS] ? tls_port : (u16_t)(FIRST_PORT + (p - peers)));
+    tcp->dest = p == &peers[TLS] ? PP_HTONS(443) : PP_HTONS(80);
     tcp->seqno = lwip_htonl(p->sequence);
     tcp->ackno = lwip_htonl(p->expected);
     TCPH_HDRLEN_FLAGS_SET(tcp, TCP_HLEN / 4, flags);
@@ -158,11 +161,18 @@ static void keep_reply(const struct pbuf *p, size_t at, size_t length)
     reply[reply_length] = '\0';
 }
 
+static void take_record(const struct pbuf *p, size_t at, size_t length)
+{
+    static uint8_t bytes[1536];
+    pbuf_copy_partial(p, bytes, (u16_t)length, (u16_t)at);
+    cost_tls_take(bytes, length);
+}
+
 static void take_segment(const struct pbuf *whole, const uint8_t *packet)
 {
     const struct ip_hdr *ip = (const struct ip_hdr *)(const void *)packet;
     const struct tcp_hdr *tcp = (const struct tcp_hdr *)(const void *)(packet + IPH_HL_BYTES(ip));
-    unsigned number = lwip_ntohs(tcp->dest) - FIRST_PORT;
+    unsigned number = lwip_ntohs(tcp->dest) == tls_port ? TLS : lwip_ntohs(tcp->dest) - FIRST_PORT;
     if (IPH_PROTO(ip) != IP_PROTO_TCP || number >= PEERS)
         return;
     struct peer *p = &peers[number];
@@ -180,6 +190,8 @@ static void take_segment(const struct pbuf *whole, const uint8_t *packet)
     p->ack_due = true;
     if (number == HTTP)
         keep_reply(whole, ETH_PAD_SIZE + SIZEOF_ETH_HDR + headers, length);
+    if (number == TLS)
+        take_record(whole, SIZEOF_ETH_HDR + headers, length);
 }
 
 static err_t on_output(struct netif *netif, struct pbuf *p)
@@ -277,6 +289,69 @@ static bool is_answered(void)
     return strcmp(body + 4, "ok") == 0 || strcmp(body + 4, "ok\n") == 0 || strstr(body, "\"error\":0") != NULL;
 }
 
+/// TLS ///
+
+static uint64_t longest_plain; // turn, before a handshake
+
+static void open_tls(void)
+{
+    tls_port = (uint16_t)(tls_port < 30000 ? 30000 : tls_port + 1);
+    open_peer(&peers[TLS]);
+}
+
+static void shake_full_12(void)
+{
+    cost_tls_begin(2, false);
+    longest_plain = longest;
+    longest = 0;
+}
+
+static void shake_full_13(void)
+{
+    cost_tls_begin(3, false);
+    longest_plain = longest;
+    longest = 0;
+}
+
+static void shake_again_12(void)
+{
+    cost_tls_begin(2, true);
+    longest_plain = longest;
+    longest = 0;
+}
+
+static void shake_again_13(void)
+{
+    cost_tls_begin(3, true);
+    longest_plain = longest;
+    longest = 0;
+}
+
+// And the server has come to rest behind it.
+static bool is_shaken(void)
+{
+    return cost_tls_shake() && is_quiet();
+}
+
+static bool is_shaken_again(void)
+{
+    return is_shaken() && cost_tls_was_resumed();
+}
+
+static void get_secure(void)
+{
+    cost_tls_write("GET /healthz HTTP/1.1\r\nHost: 10.0.2.15\r\n\r\n");
+}
+
+static bool is_answered_securely(void)
+{
+    cost_tls_read(reply, sizeof reply);
+    reply_length = strlen(reply);
+    return is_answered();
+}
+
+/// Chat ///
+
 static unsigned joined;
 
 static void open_chatter(void)
@@ -313,23 +388,34 @@ static const struct step {
     void (*begin)(void);
     bool (*over)(void);
     unsigned times;
+    const char *longest; // under which name its longest turn is told: for TLS, which a board may not have
 } steps[] = {
-    {NULL, open_http, is_quiet, 1},
-    {NULL, do_nothing, is_quiet, 1},
-    {"quiet_turn", do_nothing, is_over_at_once, 50},
-    {NULL, get_healthz, is_answered, 10},
-    {"get_healthz", get_healthz, is_answered, 100},
-    {NULL, ask_code, is_answered, 1},
-    {NULL, register_account, is_answered, 1},
-    {"login", log_in, is_answered, 2},
-    {NULL, open_chatter, is_quiet, 1},
-    {NULL, upgrade, is_quiet, 1},
-    {NULL, say_hello, is_heard, 5},
-    {"message_to_1", say_hello, is_heard, 50},
-#define JOIN                                                                                                           \
-    {NULL, open_chatter, is_quiet, 1},                                                                                 \
+    {NULL, open_http, is_quiet, 1, NULL},
+    {NULL, do_nothing, is_quiet, 1, NULL},
+    {"quiet_turn", do_nothing, is_over_at_once, 50, NULL},
+    {NULL, get_healthz, is_answered, 10, NULL},
+    {"get_healthz", get_healthz, is_answered, 100, NULL},
+    {NULL, ask_code, is_answered, 1, NULL},
+    {NULL, register_account, is_answered, 1, NULL},
+    {"login", log_in, is_answered, 2, NULL},
+#define SECURE(NAME, SHAKE, SHAKEN)                                                                             \
+    {NULL, open_tls, is_quiet, 1, ""}, {NAME, SHAKE, SHAKEN, 1, NAME "_longest"},                                      \
+        {NULL, get_secure, is_answered_securely, 5, ""},                                                               \
     {                                                                                                                  \
-        NULL, upgrade, is_quiet, 1                                                                                     \
+        NAME "_get_healthz", get_secure, is_answered_securely, 50, ""                                                  \
+    }
+    SECURE("tls12", shake_full_12, is_shaken),
+    SECURE("tls12_resumed", shake_again_12, is_shaken_again),
+    SECURE("tls13", shake_full_13, is_shaken),
+    SECURE("tls13_resumed", shake_again_13, is_shaken_again),
+    {NULL, open_chatter, is_quiet, 1, NULL},
+    {NULL, upgrade, is_quiet, 1, NULL},
+    {NULL, say_hello, is_heard, 5, NULL},
+    {"message_to_1", say_hello, is_heard, 50, NULL},
+#define JOIN                                                                                                           \
+    {NULL, open_chatter, is_quiet, 1, NULL},                                                                                 \
+    {                                                                                                                  \
+        NULL, upgrade, is_quiet, 1, NULL                                                                                     \
     }
     JOIN,
     JOIN,
@@ -342,8 +428,8 @@ static const struct step {
     JOIN,
     JOIN,
     JOIN,
-    {NULL, say_hello, is_heard, 5},
-    {"message_to_12", say_hello, is_heard, 50},
+    {NULL, say_hello, is_heard, 5, NULL},
+    {"message_to_12", say_hello, is_heard, 50, NULL},
 };
 
 #define STEPS    (sizeof steps / sizeof steps[0])
@@ -373,9 +459,16 @@ static void end_step(void)
         return;
     if (steps[step].name != NULL)
         say(steps[step].name, counted / done);
+    if (steps[step].longest != NULL && steps[step].longest[0] != '\0') {
+        say(steps[step].longest, longest);
+        longest = longest_plain;
+    }
     counted = 0;
     done = 0;
-    if (++step == STEPS) {
+    do
+        step++;
+    while (step < STEPS && steps[step].longest != NULL && !cost_tls_exists());
+    if (step == STEPS) {
         say("longest_turn", longest);
         say("end", 0);
     }
@@ -394,6 +487,13 @@ static bool send_what_is_due(void)
     if (arp_due) {
         arp_due = false;
         send_arp_reply();
+        return true;
+    }
+    const uint8_t *bytes;
+    size_t length = cost_tls_give(&bytes, 536);
+    if (length > 0) {
+        quiet = 0;
+        send_segment(&peers[TLS], TCP_ACK | TCP_PSH, bytes, length);
         return true;
     }
     for (unsigned i = 0; i < PEERS; i++)

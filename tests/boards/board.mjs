@@ -42,7 +42,7 @@ export function symbol(wanted) {
 // What the limits of a person's day would get in the way of. A relay's settings and these fit a small board's boot note.
 const unlimited = { 'net.sntp': '', 'chat.rate': 0, 'api.rate': 0, 'verify.cooldown': 0, 'mail.budget': 0 };
 
-const forwarded = { port: 80, verifyPort: 50051, statusPort: 50052 };
+const forwarded = { port: 80, tlsPort: 443, verifyPort: 50051, statusPort: 50052 };
 
 async function forwards() {
   const ports = {};
@@ -52,7 +52,7 @@ async function forwards() {
 
 /**
  * Starts the board with `settings` {key: value} beside those that lift the limits, and waits until it answers. Returns
- * what startPipit() does, its console without carriage returns, and verifyPort and statusPort. Options:
+ * what startPipit() does, its console without carriage returns, and tlsPort, verifyPort and statusPort. Options:
  *
  *     certificates  a file for the boot note
  *     note: false   no boot note: as if it had just been switched on
@@ -75,7 +75,7 @@ export async function startBoard({ settings = {}, certificates, note = true, wir
   const args = [...sets({ ...unlimited, ...settings }), ...(certificates ? ['--certificates', certificates] : [])];
   const board = spawnPipit(args, path.join(root, 'boards/run.sh'), { env, read: (text) => text.replaceAll('\r', '') });
   reachable(board, '127.0.0.1', ports.port.here);
-  Object.assign(board, { wire: held, verifyPort: ports.verifyPort.here, statusPort: ports.statusPort.here });
+  Object.assign(board, { wire: held, tlsPort: ports.tlsPort.here, verifyPort: ports.verifyPort.here, statusPort: ports.statusPort.here });
   equip(board, monitorPort, gdbPort);
   await answers(board, 0);
   return board;
