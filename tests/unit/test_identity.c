@@ -743,13 +743,23 @@ static void test_kept_pair_is_broken(void **state)
     assert_int_equal(kept_certificate.writes, writes);
 }
 
-// Other sessions have taken the arena, all but `left` bytes and the gaps between what is in use.
-static void *take_arena(uint32_t left)
+// Other sessions have taken the arena, all but `left` bytes or a little more.
+static void *taken[TLS_ARENA / 128];
+static size_t taken_count;
+
+static void take_arena(uint32_t left)
 {
-    void *block = NULL;
-    for (size_t size = TLS_ARENA - tls_arena_used() - left; block == NULL; size -= 64)
-        block = mbedtls_calloc(1, size);
-    return block;
+    while ((taken[taken_count] = mbedtls_calloc(1, 128)) != NULL)
+        taken_count++;
+    uint32_t full = tls_arena_used();
+    while (tls_arena_used() + left > full)
+        mbedtls_free(taken[--taken_count]);
+}
+
+static void give_arena(void)
+{
+    while (taken_count > 0)
+        mbedtls_free(taken[--taken_count]);
 }
 
 static void test_starved(void **state)
@@ -758,8 +768,11 @@ static void test_starved(void **state)
     char print[100], after[100];
     assert_true(begin());
     print_of(print);
-    for (uint32_t left = 200; left < 4000; left += 100) {
-        void *block = take_arena(left);
+    uint32_t made = 0, loads = 0, tries = 0;
+    for (uint32_t left = 200; left < 9000; left += 200, tries++) {
+        pass(130000); // the retired slot is empty
+        print_of(print);
+        take_arena(left);
         uint32_t used = tls_arena_used();
         why = text_in(sentence, sizeof sentence);
         if (!tls_identity_make(&why)) {
@@ -767,18 +780,22 @@ static void test_starved(void **state)
             print_of(after);
             assert_string_equal(print, after);
             assert_int_equal(tls_arena_used(), used);
+        } else {
+            made++;
         }
         print_of(print);
         bool loaded = load_files("leaf.pem", "leaf.key");
         assert_true(loaded || strstr(sentence, "not enough memory") != NULL);
         print_of(after);
         assert_true(loaded || strcmp(print, after) == 0);
-        print_of(print);
-        mbedtls_free(block);
+        loads += loaded;
+        give_arena();
     }
-    void *block = take_arena(300);
+    assert_true(made > 0 && made < tries && loads > 0 && loads < tries);
+    pass(130000);
+    take_arena(300);
     assert_false(load_files("leaf.pem", "leaf.key"));
-    mbedtls_free(block);
+    give_arena();
     assert_false(load_files("leaf.pem", "root.key"));
     assert_non_null(strstr(sentence, "does not belong"));
     assert_true(load_files("leaf.pem", "leaf.key"));
@@ -786,12 +803,12 @@ static void test_starved(void **state)
     assert_true(tls_identity_make(&why));
     pass(130000);
     uint32_t generation = tls_identity_generation();
-    block = take_arena(300);
+    take_arena(300);
     own_address = OTHER;
     pass(5000);
     assert_int_equal(tls_identity_generation(), generation);
     assert_non_null(strstr(machine_console, "not enough memory"));
-    mbedtls_free(block);
+    give_arena();
     pass(61000);
     assert_true(openssl_accepts("-verify_ip 192.168.1.21"));
 }
