@@ -304,7 +304,7 @@ bool journal_start(void)
 
 bool journal_format(void)
 {
-    return !records_started() || records_format();
+    return records_format();
 }
 
 bool journal_step(void)

@@ -35,7 +35,7 @@ size_t journal_read_blob(struct span name, uint8_t *bytes, size_t size);
 /// The whole ///
 
 // Forgets everything, at once even if the power is cut then, and erases it. The accounts are still in RAM: reboot.
-// Without flash there is nothing to do.
+// False when the flash failed; a machine without flash has nothing to forget.
 bool journal_format(void);
 
 // One bounded step of making room while nobody waits. True when there is more to do.

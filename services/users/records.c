@@ -114,11 +114,17 @@ static uint32_t base_of(uint32_t sequence)
 
 /// Segments ///
 
+static uint32_t title_check(const struct title *t)
+{
+    uint8_t bytes[TITLE - sizeof t->check];
+    memcpy(bytes, t, sizeof bytes);
+    return crc32(UINT32_MAX, bytes, sizeof bytes);
+}
+
 static bool read_title_at(uint32_t at, struct title *t)
 {
     port_flash_read(at, t, TITLE);
-    return t->magic == MAGIC && t->sequence - 1 < SEQUENCE_MOST &&
-           t->check == crc32(UINT32_MAX, t, TITLE - sizeof t->check);
+    return t->magic == MAGIC && t->sequence - 1 < SEQUENCE_MOST && t->check == title_check(t);
 }
 
 // There are two, so that no single damage takes a segment.
@@ -203,7 +209,7 @@ static bool writer_end(struct writer *w)
 static bool write_title(uint32_t sequence, uint32_t erases)
 {
     struct title t = {MAGIC, sequence, erases, 0};
-    t.check = crc32(UINT32_MAX, &t, TITLE - sizeof t.check);
+    t.check = title_check(&t);
     bool good = true;
     for (uint32_t i = 0; i < 2; i++) {
         struct writer w = writer_begin(base_of(sequence) + i * first_offset() / 2);
@@ -575,6 +581,8 @@ bool records_started(void)
 
 bool records_format(void)
 {
+    if (ring.count == 0)
+        return ring.flash.size == 0;
     bool good = begin_segment() && retire(ring.head);
     for (uint32_t i = 0; i < ring.count; i++)
         if (i != ring.head % ring.count)

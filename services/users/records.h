@@ -82,7 +82,7 @@ bool records_copy(const struct record *r);
 // One record of the oldest segment. False when there is nothing to be gained, or the flash failed.
 bool records_step(void);
 
-// Forgets all records at once and then erases what is left of them.
+// Forgets all records at once and then erases what is left of them. False when some may be there still.
 bool records_format(void);
 
 // From journal.c: writes a record of the oldest segment again when it still counts. False when the flash failed.

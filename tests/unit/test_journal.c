@@ -663,6 +663,37 @@ static void test_one_flipped_bit_loses_one_record(void **state)
     assert_true(lost > 100);
 }
 
+// Whatever byte of the newest account's record is damaged, nobody else gets its uid; nor does a start that finds
+// nothing wrong leave a uid out.
+static void test_no_uid_is_given_twice(void **state)
+{
+    (void)state;
+    fresh_chip(8 * 1024, 1024, 4);
+    model = no_model;
+    for (uint32_t i = 1; i <= 3; i++) {
+        struct deed d = {DO_REGISTER, i, 3};
+        do_and_expect(&model, &d);
+    }
+    struct deed next = {DO_REGISTER, 4, 3};
+    save(&saved);
+    reboot();
+    assert_true(do_it(&next));
+    uint32_t from = users_place(3) * ring.grain, to = users_place(4) * ring.grain;
+    for (uint32_t at = from; at < to; at++)
+        for (unsigned bit = 0; bit < 8; bit++) {
+            struct users_secret s = secret_of(1, 1);
+            uint32_t uid = 0;
+            load(&saved);
+            cells[at] ^= (uint8_t)(1u << bit);
+            reboot();
+            assert_int_equal(users_count(), 2);
+            assert_int_equal(users_commit_account(span("a new one"), span("new@example.org"), &s, &uid), USERS_OK);
+            assert_int_equal(uid, 4);
+            reboot();
+            assert_int_equal(users_find_name(span("a new one")), 4);
+        }
+}
+
 /// Full ///
 
 static void nothing_changed(void)
@@ -734,6 +765,30 @@ static void test_a_full_journal_changes_nothing(void **state)
     print_message("# %u settings of %u bytes were kept\n", kept, (unsigned)strlen(value));
 }
 
+// That something is not there takes no room for ever.
+static void test_what_was_taken_away_leaves_nothing(void **state)
+{
+    (void)state;
+    fresh_chip(8 * 1024, 1024, 4);
+    uint32_t free_bytes = records_free_bytes();
+    for (unsigned i = 0; i < 300; i++) {
+        char name[32];
+        struct text t = text_in(name, sizeof name);
+        text_format(&t, "number_%u", i);
+        assert_int_equal(keep_numbered(i, "a value"), RECORDS_OK);
+        assert_int_equal(journal_keep_unset(text_whole(&t)), RECORDS_OK);
+        assert_true(journal_keep_blob(text_whole(&t), span("a blob")));
+        assert_true(journal_keep_blob(text_whole(&t), span("")));
+        assert_int_equal(records_free_bytes(), free_bytes);
+    }
+    uint32_t appended = records_appended();
+    assert_int_equal(journal_keep_unset(span("number_7")), RECORDS_OK);
+    assert_int_equal(records_appended(), appended);
+    assert_in_range(appended, 1200, 1500); // each was written once, and RETIRE for each segment
+    reboot();
+    assert_int_equal(records_free_bytes(), free_bytes);
+}
+
 static void test_what_is_too_long_is_refused(void **state)
 {
     (void)state;
@@ -782,6 +837,7 @@ static void test_flash_that_takes_nothing(void **state)
     machine_console_clear();
     forget_ram();
     assert_false(journal_start());
+    assert_false(journal_format());
     assert_non_null(strstr(machine_console, "the flash memory failed: accounts and settings are in RAM alone\n"));
     model = no_model;
     struct deed d = {DO_REGISTER, 1, 3};
@@ -938,8 +994,10 @@ int main(void)
         cmocka_unit_test(test_sectors_of_4_kb_by_the_byte),
         cmocka_unit_test(test_blocks_of_64_kb_by_256_bytes),
         cmocka_unit_test(test_one_flipped_bit_loses_one_record),
+        cmocka_unit_test(test_no_uid_is_given_twice),
         cmocka_unit_test(test_a_full_store_changes_nothing),
         cmocka_unit_test(test_a_full_journal_changes_nothing),
+        cmocka_unit_test(test_what_was_taken_away_leaves_nothing),
         cmocka_unit_test(test_what_is_too_long_is_refused),
         cmocka_unit_test(test_a_machine_without_flash),
         cmocka_unit_test(test_flash_that_takes_nothing),
