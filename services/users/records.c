@@ -7,7 +7,7 @@
 #define MAGIC         0x314a6950u // "PiJ1"
 #define MARK          0xc1u       // no byte of UTF-8, so no name or email looks like the beginning of a record
 #define HEAD          12u         // bytes of a record's header
-#define TITLE         16u         // bytes of a segment's
+#define TITLE         20u         // bytes of a segment's
 #define WRITE_BYTES   512u        // programmed at once, a multiple of every program unit
 #define ACCOUNT_MAX   (52u + NAME_MAX_BYTES + EMAIL_MAX_BYTES)
 #define NAMED_MAX     (1u + JOURNAL_NAME + (JOURNAL_BLOB > JOURNAL_VALUE ? JOURNAL_BLOB : JOURNAL_VALUE))
@@ -25,6 +25,7 @@ struct title {
     uint32_t magic;
     uint32_t sequence;
     uint32_t erases;
+    uint32_t segment; // bytes of one
     uint32_t check;
 };
 
@@ -208,7 +209,7 @@ static bool writer_end(struct writer *w)
 
 static bool write_title(uint32_t sequence, uint32_t erases)
 {
-    struct title t = {MAGIC, sequence, erases, 0};
+    struct title t = {MAGIC, sequence, erases, ring.segment, 0};
     t.check = title_check(&t);
     bool good = true;
     for (uint32_t i = 0; i < 2; i++) {
@@ -255,8 +256,7 @@ static bool is_sound(const struct head *h, const struct record *r)
     uint16_t words[4];
     memcpy(words, h, sizeof words);
     return h->mark == MARK && (words[0] ^ words[1] ^ words[2] ^ words[3]) == 0xffff &&
-           h->segment == (uint16_t)r->sequence && h->length <= BODY_MAX &&
-           r->end + records_size(h->length) <= ring.segment;
+           h->segment == (uint16_t)r->sequence && r->end + records_size(h->length) <= ring.segment;
 }
 
 static bool is_erased(const void *bytes, size_t length)
@@ -501,6 +501,22 @@ enum records_error records_append(enum record_kind kind, const struct span *part
 
 /// Start ///
 
+static bool is_usable(uint32_t segment)
+{
+    uint32_t least = first_offset() + 2 * retire_size() + records_size(BODY_MAX);
+    return segment > least && segment % ring.flash.erase_unit == 0 && ring.flash.size / segment >= RESERVE + 3;
+}
+
+// Another version of the program, with a longest record of another length, has chosen another size.
+static uint32_t find_segment_size(uint32_t ours)
+{
+    struct title t;
+    for (uint32_t at = 0; at + TITLE <= ring.flash.size; at += ring.flash.erase_unit)
+        if (read_title_at(at, &t) && is_usable(t.segment))
+            return t.segment;
+    return ours;
+}
+
 static bool measure(void)
 {
     memset(&ring, 0, sizeof ring);
@@ -510,7 +526,8 @@ static bool measure(void)
     ring.grain = ring.flash.program_unit;
     while (ring.flash.size / ring.grain > PLACES || ring.grain < 4)
         ring.grain *= 2;
-    ring.segment = round_up(2 * records_size(BODY_MAX) + first_offset() + 2 * retire_size(), ring.flash.erase_unit);
+    ring.segment = find_segment_size(
+        round_up(2 * records_size(BODY_MAX) + first_offset() + 2 * retire_size(), ring.flash.erase_unit));
     ring.count = ring.flash.size / ring.segment;
     if (ring.count < RESERVE + 3)
         ring.count = 0;

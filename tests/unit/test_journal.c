@@ -602,7 +602,7 @@ static void cut_on(uint32_t size, uint32_t erase_unit, uint32_t program_unit, un
 static void test_power_may_go_at_every_step(void **state)
 {
     (void)state;
-    cut_on(8 * 1024, 1024, 4, 230, 1);
+    cut_on(8 * 1024, 1024, 4, 260, 1);
 }
 
 static void test_pages_of_256_bytes(void **state)
@@ -614,7 +614,7 @@ static void test_pages_of_256_bytes(void **state)
 static void test_sectors_of_4_kb_by_the_byte(void **state)
 {
     (void)state;
-    cut_on(6 * 4096, 4096, 1, 500, 97);
+    cut_on(6 * 4096, 4096, 1, 700, 97);
 }
 
 static void test_blocks_of_64_kb_by_256_bytes(void **state)
@@ -908,6 +908,32 @@ static void test_a_bad_place_is_left(void **state)
     assert_int_equal(differ(&model), 0);
 }
 
+/// Another version ///
+
+static void test_segments_of_another_size_are_taken_over(void **state)
+{
+    (void)state;
+    fresh_chip(16 * 1024, 1024, 4);
+    assert_int_equal(ring.segment, 1024);
+    memset(cells, 0xff, sizeof cells);
+    memset(programmed, 0, sizeof programmed);
+    ring.segment *= 2;
+    ring.count /= 2;
+    ring.head = 0;
+    ring.tail = 1;
+    assert_true(begin_segment());
+    live(100);
+    reboot();
+    assert_int_equal(ring.segment, 2048);
+    assert_int_equal(differ(&model), 0);
+    for (unsigned i = 0; i < 200; i++) {
+        struct deed d = next_deed();
+        do_and_expect(&model, &d);
+    }
+    reboot();
+    assert_int_equal(differ(&model), 0);
+}
+
 /// Forgetting everything ///
 
 static void test_format_is_all_or_nothing(void **state)
@@ -1004,6 +1030,7 @@ int main(void)
         cmocka_unit_test(test_flash_that_fails_later),
         cmocka_unit_test(test_flash_that_fails_now_and_then),
         cmocka_unit_test(test_a_bad_place_is_left),
+        cmocka_unit_test(test_segments_of_another_size_are_taken_over),
         cmocka_unit_test(test_format_is_all_or_nothing),
         cmocka_unit_test(test_wear_is_spread),
         cmocka_unit_test(test_idle_steps_end),
