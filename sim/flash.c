@@ -46,9 +46,29 @@ static bool write_whole(const void *bytes, size_t length, off_t offset)
     return true;
 }
 
+static bool read_whole(void *bytes, size_t length, off_t offset)
+{
+    for (char *at = bytes; length > 0;) {
+        ssize_t n = pread(file, at, length, offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        at += n;
+        offset += n;
+        length -= (size_t)n;
+    }
+    return true;
+}
+
+// What the disk did not take is not in memory either.
 static bool store(uint32_t offset, size_t length)
 {
-    return file < 0 || (write_whole(region + offset, length, (off_t)offset + TITLE_BYTES) && fdatasync(file) == 0);
+    off_t at = (off_t)offset + TITLE_BYTES;
+    if (file < 0 || (write_whole(region + offset, length, at) && fdatasync(file) == 0))
+        return true;
+    (void)read_whole(region + offset, length, at);
+    return false;
 }
 
 bool port_flash_program(uint32_t offset, const void *bytes, size_t length)
@@ -110,21 +130,6 @@ static bool make_new(void)
     // The title last: a file that was cut off while it was made is an empty one.
     return write_whole(region, sizeof region, TITLE_BYTES) && fdatasync(file) == 0 &&
            write_whole(head, sizeof head, 0) && fsync(file) == 0;
-}
-
-static bool read_whole(void *bytes, size_t length, off_t offset)
-{
-    for (char *at = bytes; length > 0;) {
-        ssize_t n = pread(file, at, length, offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        offset += n;
-        length -= (size_t)n;
-    }
-    return true;
 }
 
 static bool is_ours(off_t size)
