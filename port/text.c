@@ -223,10 +223,12 @@ void text_escaped(struct text *t, struct span s)
             control = true;
             following = 0;
         }
-        if (control)
-            text_format(t, "\\x%02x", (unsigned)c);
-        else
+        if (control) {
+            text_string(t, "\\x");
+            text_hex(t, &c, 1);
+        } else {
             text_byte(t, s.at[i]);
+        }
     }
 }
 
