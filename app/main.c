@@ -4,6 +4,7 @@
 #include "../port/net.h"
 #include "../port/net_private.h"
 #include "../port/port.h"
+#include "../port/syslog/syslog.h"
 #include "../port/trail.h"
 #include "../services/service.h"
 #include "../services/users/journal.h"
@@ -51,6 +52,8 @@ static uint32_t part_ended(struct share *share)
     uint32_t now = port_now_us();
     uint32_t us = now - part_began_us;
     share->us += us;
+    if (share->us > SHARE_MOST_US)
+        share_begin();
     part_began_us = now;
     return us;
 }
@@ -93,8 +96,8 @@ static uint32_t turn(void)
     uint32_t sleep = step_services();
     trail_turn = "console";
     log_poll();
+    syslog_poll();
     bool more_lines = shell_step();
-    share_poll();
     phase_ended(SHARE_CONSOLE);
     trail_turn = "output";
     net_flush();

@@ -2,8 +2,6 @@
 #include "../port/port.h"
 #include "../services/service.h"
 
-#define INTERVAL_MOST_MS (30 * 60 * 1000)
-
 struct share share_phases[SHARE_PHASES];
 uint32_t share_phase_longest_us[SHARE_PHASES];
 const char *const share_phase_names[SHARE_PHASES] = {
@@ -54,10 +52,4 @@ void share_begin(void)
     for (size_t i = 0; i < service_count; i++)
         fold(&share_services[i]);
     began_ms = share_all_ms();
-}
-
-void share_poll(void)
-{
-    if (share_interval_ms() >= INTERVAL_MOST_MS)
-        share_begin();
 }

@@ -1,10 +1,12 @@
 // Who has the time: for each part of the loop and each service, the time since the interval began and before it.
 //
-// An interval begins when somebody has looked at the last one (`top`), or after half an hour.
+// An interval begins when somebody has looked at the last one (`top`), or when one of them has had SHARE_MOST_US in it.
 #ifndef PIPIT_SHARE_H
 #define PIPIT_SHARE_H
 
 #include <stdint.h>
+
+#define SHARE_MOST_US (UINT32_MAX / 2) // 36 minutes
 
 struct share {
     uint32_t us; // in this interval
@@ -32,8 +34,5 @@ uint32_t share_in_all(const struct share *share);
 
 // A new interval begins.
 void share_begin(void);
-
-// Begins one before the numbers wrap around. Once per turn.
-void share_poll(void);
 
 #endif

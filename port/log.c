@@ -25,7 +25,7 @@ static struct {
 } modules[MODULES];
 
 static bool some_have_levels;
-static uint32_t seconds; // that have been counted off
+static uint32_t counted_ms; // what every second gives was given until then
 
 _Static_assert(LOG_BURST <= UINT8_MAX, "a module's lines are counted in a byte");
 
@@ -136,13 +136,13 @@ static void count_off(size_t module, uint32_t given)
     modules[module].spent = spent > given ? (uint8_t)(spent - given) : 0;
 }
 
-static void catch_up(void)
+void log_poll(void)
 {
-    uint32_t now = (uint32_t)(port_now_ms() / SECOND_MS);
-    uint32_t passed = now - seconds;
-    if (passed == 0)
+    uint32_t passed_ms = (uint32_t)port_now_ms() - counted_ms;
+    if (passed_ms < SECOND_MS)
         return;
-    seconds = now;
+    uint32_t passed = passed_ms / SECOND_MS;
+    counted_ms += passed * SECOND_MS;
     for (size_t i = 0; i < MODULES; i++)
         count_off(i, passed < LOG_BURST ? passed * LOG_PER_SECOND : LOG_BURST);
 }
@@ -153,7 +153,7 @@ void log_line(enum log_level level, const char *module, const char *format, ...)
 {
     if ((uint32_t)level > log_threshold && !some_have_levels)
         return;
-    catch_up();
+    log_poll();
     size_t number = module_find(module);
     if ((uint32_t)level > log_module_level((uint32_t)number) || (level != LOG_DEBUG && !may_log(number)))
         return;
@@ -161,10 +161,4 @@ void log_line(enum log_level level, const char *module, const char *format, ...)
     va_start(arguments, format);
     line_out(level, module, format, arguments);
     va_end(arguments);
-}
-
-void log_poll(void)
-{
-    catch_up();
-    syslog_poll();
 }

@@ -21,7 +21,7 @@ extern uint32_t log_threshold;
 // `format` as text_format() has it, without a line end.
 void log_line(enum log_level level, const char *module, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-// Tells of the lines that were left out. Once per turn.
+// Tells of the lines that were left out. Once per turn, or less often.
 void log_poll(void);
 
 /// Levels ///
