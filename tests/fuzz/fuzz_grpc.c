@@ -8,6 +8,7 @@
 #include "../../app/limits.h"
 #include "../../port/log.h"
 #include "../../port/net.h"
+#include "../../port/syslog/syslog.h"
 #include "../../services/rpc/health.h"
 #include "../../services/rpc/server_private.h"
 #include "../unit/machine.h"
@@ -139,6 +140,14 @@ struct net_conn {
 static struct net_conn connection;
 static const struct net_handlers *server;
 struct net_settings net_settings;
+
+// The log would go out over the network that is not here.
+void syslog_line(enum log_level level, const char *module, struct span message)
+{
+    (void)level;
+    (void)module;
+    (void)message;
+}
 
 int net_listen(uint16_t port, bool loopback_only, const struct net_handlers *handlers, const uint32_t *per_address)
 {
