@@ -62,7 +62,4 @@ shell_run shell_get, shell_set, shell_unset, shell_config, shell_mail, shell_reb
 // tls/shell_cert.c
 shell_run shell_cert;
 
-// Development mode is on and nobody asked for it, but codes can be mailed now: ends it.
-void shell_settings_start(void);
-
 #endif
