@@ -119,13 +119,26 @@ node_suite() {
     count "$ok" "$not_ok"
 }
 
+# Looks through all that the programs of a suite have said (tests/system/evidence.mjs); $1 runs that suite.
+without_secrets_in_logs() {
+    local report=$log/logs
+    rm -rf "$report" "$log/secrets"
+    "$@"
+    if tests/logs.sh "$log" >"$log/logs.report" 2>&1; then
+        count 1 0
+    else
+        count 0 1
+    fi
+    sed 's/^/  /' "$log/logs.report" | tail -n 20
+}
+
 suite_system() {
-    node_suite system "${SYSTEM_SECONDS:-1500}" $SYSTEM_TESTS
+    without_secrets_in_logs node_suite system "${SYSTEM_SECONDS:-1500}" $SYSTEM_TESTS
 }
 
 suite_boards() {
     FILE_SECONDS=${FILE_SECONDS:-150}
-    node_suite boards "${BOARD_SECONDS:-900}" $BOARD_TESTS
+    without_secrets_in_logs node_suite boards "${BOARD_SECONDS:-900}" $BOARD_TESTS
 }
 
 run_suite() {

@@ -38,7 +38,7 @@ test('--help lists the options and every key; --version names it', async () => {
                      'http.header_timeout', 'http.body_timeout', 'dev.echo_code']) // the contract's
     assert.match(help.stdout, new RegExp(`^  ${key.replace('.', '\\.')} \\(.*default.*\\): \\S`, 'm'));
   assert.match(help.stdout, /dev\.echo_code=1 when neither mail\.host nor verify\.target is set/);
-  assert.match(help.stdout, /without --tap\nnet\.per_address=0 and mail\.per_address=0/);
+  assert.match(help.stdout, /without --tap\nnet\.per_address=0, mail\.per_address=0 and login\.tries=0/);
   const version = await run('--version');
   assert.deepEqual([version.status, version.stderr], [0, '']);
   assert.match(version.stdout, /^pipit \d+\.\d+\.\d+\b.*\n$/);

@@ -1,6 +1,7 @@
 // curl as a client: what a script of the users would run.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { noteCall } from './evidence.mjs';
 
 /** Runs curl; `body` goes in through stdin, byte for byte. Returns {status, type, text, json, retryAfter}. */
 export async function curl(pipit, route, { body, headers = {}, args = [] } = {}) {
@@ -36,6 +37,7 @@ export async function call(pipit, route, body, headers) {
   assert.equal(reply.status, 200, `${route}: ${reply.text}`);
   assert.equal(reply.type, 'application/json');
   assert.ok(Number.isInteger(reply.json?.error), `${route}: ${reply.text}`);
+  noteCall(body, reply.json);
   return reply.json;
 }
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { noteCall, noteSetting, takeDown } from './evidence.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 
@@ -40,6 +41,7 @@ const withFlash = (args) => (args.some((each) => /^--flash(=|$)/.test(each)) ? a
  * makes lines of a terminal's out of what comes. The simulator keeps its accounts in memory, unless `args` has --flash.
  */
 export function spawnPipit(args, program = pipitPath, { env = {}, read = (text) => text } = {}) {
+  args.forEach(noteSetting);
   const simulator = path.basename(program) === 'pipit';
   const child = spawn(program, simulator ? withFlash(args) : args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   running.add(child);
@@ -59,6 +61,7 @@ export function spawnPipit(args, program = pipitPath, { env = {}, read = (text) 
     },
     /** Types a line on the console. */
     type(line) {
+      line.split('\n').forEach(noteSetting);
       child.stdin.write(`${line}\n`);
     },
     /** Waits until the console shows what the pattern wants; returns the match. */
@@ -80,6 +83,7 @@ export function spawnPipit(args, program = pipitPath, { env = {}, read = (text) 
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text) => {
       pipit.console += read(text);
+      takeDown(child.pid, read(text));
     });
   }
   return pipit;
@@ -119,6 +123,7 @@ export function reachable(pipit, host, port) {
       } catch {
         json = text;
       }
+      noteCall(typeof body === 'object' ? body : undefined, json);
       return { status: response.status, headers: response.headers, body: json };
     },
     /** Makes an account by the whole way and logs in; returns the reply of /login. */
