@@ -58,7 +58,7 @@ test('from asking for a code to the chat, a new password, and logging out', asyn
 
   const { token, ...rest } = await call(board, '/login', { user: email.toUpperCase(), password });
   const [host, port] = ['127.0.0.1', String(board.port)];
-  assert.deepEqual(rest, { error: 0, uid: made.uid, user: 'Alice', email, message: 'login success', host, port });
+  assert.deepEqual(rest, { error: 0, uid: made.uid, user: 'Alice', email, message: 'login success', host, port, expires_in: 86400 });
   const alice = await joinText(board, { token });
   assert.equal(alice.name, 'Alice');
 

@@ -30,7 +30,7 @@ test('a board serves verify, status and health', async (t) => {
 
       const { error, token } = await statusClient.reply('GetChatServer', { uid: 7 });
       assert.equal(error, 0);
-      assert.deepEqual(await statusClient.reply('Login', { uid: 7, token }), { error: 0, uid: 7, token });
+      assert.deepEqual(await statusClient.reply('Login', { uid: 7, token }), { error: 0, uid: 7, token, expires_in: 86400 });
       assert.equal((await statusClient.reply('Login', { uid: 8, token })).error, 1010);
 
       assert.equal((await health.reply('Check', {})).status, 'SERVING');
