@@ -22,6 +22,7 @@
 #define HUB_ASSEMBLIES     2        // messages and control frames arriving in pieces at once
 #define HTTP_CONNECTIONS   5        // beside the chat clients
 #define HTTP_EXCHANGES     2        // requests being answered at once
+#define HTTP_LOBBY         2        // connections that wait for one of those, each with a received frame or two
 #define HTTP_QUEUE         4        // buffers of lwIP's that a reply by reference may hold
 #define HTTP_KEEP          320 // bytes of a request's target and of those of its header fields that mean something here
 #define HTTP_BODY          640 // bytes of a request body
@@ -86,6 +87,7 @@
 #define HUB_ASSEMBLIES     8
 #define HTTP_CONNECTIONS   16
 #define HTTP_EXCHANGES     8
+#define HTTP_LOBBY         8
 #define HTTP_QUEUE         8
 #define HTTP_KEEP          512
 #define HTTP_BODY          2048
@@ -158,6 +160,7 @@
 #define HUB_ASSEMBLIES     128
 #define HTTP_CONNECTIONS   256
 #define HTTP_EXCHANGES     128
+#define HTTP_LOBBY         32
 #define HTTP_QUEUE         8
 #define HTTP_KEEP          512
 #define HTTP_BODY          4096

@@ -3,6 +3,7 @@
 #include "../../port/pool.h"
 #include "../../port/port.h"
 #include "gateway.h"
+#include "http_lobby.h"
 #include "routes.h"
 #include <mbedtls/platform_util.h>
 #include <string.h>
@@ -406,18 +407,47 @@ static bool evict(void)
     return true;
 }
 
-static void on_opened(struct net_conn *net)
+static bool has_slot(void)
 {
-    if (http_connections.used == http_connections.size && !evict() && !cut_off_slowest(false, &http_connections)) {
-        http_turn_away(net, &(struct http_refusal){503, 503, RETRY_AFTER, "All connections are taken."});
-        net_leave(net);
-        return;
-    }
+    return http_connections.used < http_connections.size || evict();
+}
+
+static void take_in(struct net_conn *net)
+{
     struct http_connection *h = pool_take(&http_connections);
     h->net = net;
     begin(h);
     net_hand_over(net, &http_server_handlers, h);
     http_set_state(h, HTTP_HEAD);
+}
+
+static void turn_away(struct net_conn *net)
+{
+    http_turn_away(net, &(struct http_refusal){503, 503, RETRY_AFTER, "All connections are taken."});
+    net_leave(net);
+}
+
+static void on_opened(struct net_conn *net)
+{
+    if (http_lobby_empty() && (has_slot() || cut_off_slowest(false, &http_connections)))
+        take_in(net);
+    else if (!http_lobby_enter(net))
+        turn_away(net);
+}
+
+static void call_in_waiting(void)
+{
+    while (!http_lobby_empty() && has_slot())
+        take_in(http_lobby_next());
+}
+
+// One slow request at a time makes room: whoever waits may be done before the next one has to.
+static void scan_lobby(void)
+{
+    if (!http_lobby_empty() && cut_off_slowest(false, &http_connections))
+        take_in(http_lobby_next());
+    for (struct net_conn *net = http_lobby_late(); net != NULL; net = http_lobby_late())
+        turn_away(net);
 }
 
 /// The turn ///
@@ -468,6 +498,7 @@ int http_server_start(void)
 {
     pool_list(&http_connections);
     pool_list(&http_exchanges);
+    http_lobby_start();
     last_scan = port_now_ms();
     http_admit_reset();
     net_advertise_http(GATEWAY_PORT);
@@ -483,12 +514,16 @@ uint32_t http_server_step(uint64_t now_ms)
     if (now_ms - last_scan >= SCAN_MS) {
         last_scan = now_ms;
         scan_deadlines(now_ms);
+        scan_lobby();
     }
+    call_in_waiting();
     return http_connections.used == 0 ? SERVICE_IDLE : SCAN_MS - (uint32_t)(now_ms - last_scan);
 }
 
 void http_server_stop(void)
 {
+    while (!http_lobby_empty())
+        net_leave(http_lobby_next());
     for (uint32_t i = 0; i < http_connections.fresh; i++) {
         if (slot(i)->state != HTTP_FREE)
             http_part(slot(i));

@@ -7,7 +7,8 @@
 // A connection's slot is the gateway's until the connection is handed on: to the hub, or to a farewell without an
 // owner in which net.c lingers in close. So a slot is free for the next client as soon as the last byte was handed to
 // lwIP. One request is answered at a time; what a client has pipelined behind it stays with lwIP. When slots are short,
-// a connection that idles between requests is closed, or a request that takes long to arrive is cut off with 408.
+// a connection that idles between requests is closed, or a request that takes long to arrive is cut off with 408; who
+// comes meanwhile waits in the lobby (http_lobby.h), and is told 503 when that is full or it takes too long.
 //
 // A handler ends its request by exactly one of the http_reply_*(), http_refuse() or http_upgrade() functions, at once
 // or in a later turn, and touches neither connection nor exchange after that.

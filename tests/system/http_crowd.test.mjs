@@ -63,6 +63,10 @@ test('a client that takes no reply is broken off, and costs nobody anything', as
 /// A full house ///
 
 const SLOTS = 5; // HTTP_CONNECTIONS of the smallest machine
+const LOBBY = 2; // HTTP_LOBBY
+
+/** Those that wait for a slot until there is no place left for another one. */
+const waiters = (pipit) => Array.from({ length: LOBBY }, () => new Raw(pipit).write(lonely));
 
 test('idle connections make room, the one idle for longest first', async () => {
   const pipit = await small();
@@ -86,11 +90,13 @@ test('idle connections make room, the one idle for longest first', async () => {
   assert.equal(await pipit.stop(), 0);
 });
 
-test('busy connections do not: 503 with Retry-After, and all is well when they have gone', async () => {
+test('busy connections do not: some wait, the next is told 503 with Retry-After, and all is well when they have gone', async () => {
   const pipit = await small();
   const whole = post('/login', '{"user":"","password":"x"}');
   for (let round = 0; round < 3; round++) {
     const busy = Array.from({ length: SLOTS }, () => new Raw(pipit).write(whole.slice(0, -5)));
+    await sleep(100);
+    const waiting = waiters(pipit);
     await sleep(100);
     const turned = new Raw(pipit).write(get);
     assertRefusal(await turned.reply(), 503);
@@ -98,9 +104,10 @@ test('busy connections do not: 503 with Retry-After, and all is well when they h
     if (round === 0) {
       busy.forEach((raw) => raw.write(whole.slice(-5)));
       for (const raw of busy) assert.equal(JSON.parse((await raw.reply()).body).error, 1003);
+      for (const raw of waiting) assert.equal((await raw.reply()).body, 'ok\n', 'who waited is served');
       busy.forEach((raw) => raw.drop());
     } else {
-      busy.forEach((raw) => (round === 1 ? raw.drop() : raw.reset()));
+      [...busy, ...waiting].forEach((raw) => (round === 1 ? raw.drop() : raw.reset()));
     }
     await atRest(pipit);
   }
@@ -114,9 +121,9 @@ test('in a full house the request that has been arriving for longest is cut off 
   await sleep(300);
   const others = Array.from({ length: SLOTS - 1 }, () => new Raw(pipit).write(get.slice(0, -2)));
   await sleep(1000);
-  assertRefusal(await once(pipit, get), 503, 'too early');
-  await sleep(1000);
-  assert.equal((await once(pipit, lonely)).body, 'ok\n');
+  const early = new Raw(pipit).write(lonely);
+  assert.equal((await early.reply()).body, 'ok\n', 'it waits for that');
+  assert.ok(oldest.received.includes('HTTP/1.1 408 '), 'and not for less');
   assertRefusal(await oldest.reply(), 408);
   await oldest.closed();
   for (const raw of others) {
@@ -124,6 +131,24 @@ test('in a full house the request that has been arriving for longest is cut off 
     raw.drop();
   }
   await atRest(pipit);
+  assert.equal(await pipit.stop(), 0);
+});
+
+test('who waits and gives up leaves its place', async () => {
+  const pipit = await small('http.body_timeout=60', 'http.header_timeout=60');
+  const stuck = Array.from({ length: SLOTS }, () => new Raw(pipit)); // none has sent a byte, and each is served in the end
+  await sleep(100);
+  for (let i = 0; i < 3; i++) {
+    const waiting = waiters(pipit);
+    await sleep(100);
+    assertRefusal(await once(pipit, lonely), 503, 'the lobby is full');
+    waiting.forEach((raw, n) => (n % 2 === 0 ? raw.drop() : raw.reset()));
+    await sleep(100);
+  }
+  stuck.forEach((raw) => raw.drop());
+  await sleep(500);
+  await atRest(pipit);
+  assert.equal(await pipit.metric('pipit_pool_used{pool="http_lobby"}'), 0);
   assert.equal(await pipit.stop(), 0);
 });
 

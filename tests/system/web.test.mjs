@@ -5,9 +5,10 @@ import net from 'node:net';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startBrowser, Tab } from './browser.mjs';
+import { PATIENCE_MS, startBrowser, Tab } from './browser.mjs';
 import { ChatClient } from './chat_client.mjs';
 import { freePort, smallPipitPath, startPipit } from './pipit.mjs';
+import { Raw, request } from './raw.mjs';
 import { configure } from './typed.mjs';
 
 const unlimited = ['--set', 'net.sntp=', '--set', 'api.rate=0', '--set', 'mail.per_address=0', '--set', 'chat.rate=0', '--set', 'verify.cooldown=0'];
@@ -585,4 +586,38 @@ test('the page over a line of 100 kbit/s: its first paint, and its size', async 
     const reply = await page.evaluate(() => fetch('/', { cache: 'no-cache' }).then((answer) => answer.status));
     assert.equal(reply, 200);
   });
+});
+
+const browserHead = {
+  'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36',
+  accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8',
+  'accept-language': 'en-GB,en;q=0.9,de;q=0.8', 'accept-encoding': 'gzip, deflate, br, zstd', 'upgrade-insecure-requests': 1, connection: 'keep-alive',
+};
+
+test('six connections at once on the smallest machine, while eight chat', async (t) => {
+  const small = await startPipit({ args: unlimited, program: smallPipitPath });
+  const chatters = [];
+  try {
+    for (let i = 0; i < 8; i++) {
+      chatters.push(new ChatClient(small, { json: true }));
+      await chatters[i].opened;
+    }
+    for (let round = 0; round < 3; round++) {
+      const six = Array.from({ length: 6 }, () => new Raw(small).write(request('GET', '/', browserHead)));
+      chatters.forEach((client, i) => client.say(`round ${round} of ${i}`));
+      const replies = await Promise.all(six.map((raw) => raw.reply({ ms: PATIENCE_MS })));
+      for (const { status, headers, body } of replies) assert.deepEqual([status, headers.get('content-encoding'), body.length > 5000], [200, 'gzip', true]);
+      six.forEach((raw) => raw.drop());
+    }
+    for (const client of chatters) await client.until((event) => event.text === 'round 2 of 7', PATIENCE_MS);
+    await using({ url: small.url }, async (tab) => {
+      await tab.guest();
+      await tab.say('from the page');
+      for (const client of chatters) await client.until((event) => event.text === 'from the page', PATIENCE_MS);
+    });
+    t.diagnostic(`${await small.metric('pipit_http_full_total')} were turned away`);
+  } finally {
+    chatters.forEach((client) => client.socket.close());
+    assert.equal(await small.stop(), 0);
+  }
 });

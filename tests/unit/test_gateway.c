@@ -1,6 +1,7 @@
 // HTTP at the gateway, over lwIP: pages, refusals and connections, against clients that are slow, rude, or gone.
 #include "../../app/limits.h"
 #include "../../port/net.h"
+#include "../../services/gateway/http_lobby.h"
 #include "../../services/gateway/http_server.h"
 #include "../../services/gateway/reply.h"
 #include "../../services/gateway/web.h"
@@ -528,31 +529,67 @@ static void test_unwanted_body(void **state)
     assert_string_equal(find_body(send_to(p, "GET /healthz HTTP/1.1\r\n" HOST "\r\n")), "ok\n");
 }
 
-static void test_full_house(void **state)
+static void fill_house(const char *text)
 {
-    (void)state;
     for (size_t i = 0; i < HTTP_CONNECTIONS; i++) {
         peer_open(&peers[i], 80);
+        peer_send_text(&peers[i], text);
         peer_run(1);
     }
     assert_int_equal(http_server_connections(), HTTP_CONNECTIONS);
-    struct peer *late = &peers[HTTP_CONNECTIONS];
-    peer_open(late, 80); // nobody is idle after a reply: no room
+}
+
+// Some wait; the next one is turned away.
+static void test_full_house(void **state)
+{
+    (void)state;
+    fill_house("");
+    struct peer *waiting = &peers[HTTP_CONNECTIONS];
+    struct peer *late = &waiting[HTTP_LOBBY];
+    for (size_t i = 0; i < HTTP_LOBBY; i++) {
+        peer_open(&waiting[i], 80); // nobody is idle after a reply: no room
+        peer_send_text(&waiting[i], "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
+        peer_run(1);
+    }
+    peer_open(late, 80);
     peer_run(3);
     assert_status(peer_text(late), 503);
     assert_whole(peer_text(late));
     assert_has(peer_text(late), "\r\nRetry-After: ");
     assert_has(peer_text(late), "\r\nConnection: close\r\n");
     assert_true(late->fin);
-    send_to(&peers[3], "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
-    peer_run(10);
-    send_to(&peers[2], "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
-    struct peer *next = &peers[HTTP_CONNECTIONS + 1];
-    assert_string_equal(find_body(send_to(next, "GET /healthz HTTP/1.1\r\n" HOST "\r\n")), "ok\n");
-    assert_true(peers[3].fin); // idle for longest
-    assert_false(peers[2].fin);
-    assert_int_equal(gateway_counters.evicted, 1);
+    assert_string_equal(peer_text(&waiting[0]), "");
+    assert_string_equal(find_body(send_to(&peers[3], "GET /healthz HTTP/1.1\r\n" HOST "\r\n")), "ok\n");
+    peer_run(10 * HTTP_LOBBY);
+    assert_true(peers[3].fin); // idle after its reply, so it made room
+    for (size_t i = 0; i < HTTP_LOBBY; i++)
+        assert_string_equal(find_body(peer_text(&waiting[i])), "ok\n"); // one after the other
+    assert_int_equal(gateway_counters.evicted, HTTP_LOBBY);
     assert_int_equal(http_server_connections(), HTTP_CONNECTIONS);
+    assert_false(peers[2].fin);
+}
+
+// Who has not got in after five seconds is told to come back, in the order of coming; who goes leaves its place.
+static void test_waiting_for_a_slot(void **state)
+{
+    (void)state;
+    gate_status.holds = true;
+    fill_house("POST /logout HTTP/1.1\r\n" HOST "Authorization: Bearer 1.abc\r\n\r\n");
+    struct peer *first = &peers[HTTP_CONNECTIONS], *gone = first + 1, *second = first + 2;
+    peer_open(first, 80);
+    peer_run(1000);
+    peer_open(gone, 80);
+    peer_open(second, 80);
+    peer_run(1000);
+    peer_abort(gone);
+    peer_run(3500);
+    assert_status(peer_text(first), 503);
+    assert_true(first->fin);
+    assert_string_equal(peer_text(second), "");
+    assert_false(http_lobby_empty());
+    gate_status.holds = false;
+    peer_run(50);
+    assert_string_equal(find_body(send_to(second, "GET /healthz HTTP/1.1\r\n" HOST "\r\n")), "ok\n");
 }
 
 static void begin_body(struct peer *p)
@@ -780,6 +817,7 @@ int main(void)
         TEST(test_body_of_exactly_the_limit),
         TEST(test_unwanted_body),
         TEST(test_full_house),
+        TEST(test_waiting_for_a_slot),
         TEST(test_waiting_for_an_exchange),
         TEST(test_no_exchange_in_time),
         TEST(test_waiting_counts_for_the_body),
