@@ -134,14 +134,14 @@
 #define NET_SPARE          8
 #define JOURNAL_BLOB       4096
 #define BOOT_NOTE          16384
-#define TLS_SESSIONS       2      // to relays
-#define TLS_SERVED         8      // of clients, and 22 KB of the arena each
-#define TLS_HANDSHAKES     3      // of them under way at once; the others wait
-#define TLS_FLIGHT         8192   // bytes on the way to one client
-#define TLS_ARENA          327680 // bytes that all of them share
-#define TLS_IN             16384  // bytes of a record that comes in; a peer may send 16384 unless it agrees on less
-#define TLS_OUT            4096   // bytes of a record that goes out
-#define TLS_IDENTITY       10240  // bytes of TLS_ARENA that the device's own certificates hold at most, two of them
+#define TLS_SESSIONS       2                       // to relays
+#define TLS_SERVED         8                       // of clients, with 25 KB of the arena each
+#define TLS_HANDSHAKES     3                       // of them under way at once; the others wait
+#define TLS_FLIGHT         8192                    // bytes on the way to one client
+#define TLS_ARENA          (327680 + TLS_IDENTITY) // bytes that all of them share
+#define TLS_IN             16384 // bytes of a record that comes in; a peer may send 16384 unless it agrees on less
+#define TLS_OUT            4096  // bytes of a record that goes out
+#define TLS_IDENTITY       10240 // bytes of TLS_ARENA that the device's own certificates hold at most, two of them
 
 #else // the simulator
 
@@ -209,7 +209,7 @@
 #define TLS_SERVED         64
 #define TLS_HANDSHAKES     8
 #define TLS_FLIGHT         32768
-#define TLS_ARENA          (2u << 20)
+#define TLS_ARENA          ((5u << 19) + TLS_IDENTITY)
 #define TLS_IN             16384
 #define TLS_OUT            4096
 #define JOURNAL_BLOB       4096

@@ -2,6 +2,7 @@
 #include "../../port/log.h"
 #include "../../port/pool.h"
 #include "../../port/port.h"
+#include "../https/https.h"
 #include "gateway.h"
 #include "http_lobby.h"
 #include "routes.h"
@@ -352,7 +353,7 @@ static void on_refused(struct net_conn *net)
     http_turn_away(net, &(struct http_refusal){429, 429, RETRY_AFTER, "Too many connections from this address."});
 }
 
-const struct net_handlers http_server_handlers = {
+static const struct net_handlers handlers = {
     .opened = on_opened,
     .data = on_data,
     .ended = on_ended,
@@ -417,7 +418,7 @@ static void take_in(struct net_conn *net)
     struct http_connection *h = pool_take(&http_connections);
     h->net = net;
     begin(h);
-    net_hand_over(net, &http_server_handlers, h);
+    net_hand_over(net, &handlers, h);
     http_set_state(h, HTTP_HEAD);
 }
 
@@ -502,7 +503,8 @@ int http_server_start(void)
     last_scan = port_now_ms();
     http_admit_reset();
     net_advertise_http(GATEWAY_PORT);
-    return net_listen(GATEWAY_PORT, false, &http_server_handlers, &net_settings.per_address);
+    https_listen(&handlers);
+    return net_listen(GATEWAY_PORT, false, &handlers, &net_settings.per_address);
 }
 
 uint32_t http_server_step(uint64_t now_ms)

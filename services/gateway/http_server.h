@@ -135,9 +135,6 @@ int http_server_start(void);
 uint32_t http_server_step(uint64_t now_ms);
 void http_server_stop(void);
 
-// For whoever listens on another port too.
-extern const struct net_handlers http_server_handlers;
-
 uint32_t http_server_connections(void);
 
 // Visits all exchanges: call with *at = 0 first; NULL after the last one.

@@ -5,6 +5,11 @@ struct https_settings https_settings;
 
 const struct service https_service = {.name = "https"};
 
+void https_listen(const struct net_handlers *handlers)
+{
+    (void)handlers;
+}
+
 bool https_redirects(void)
 {
     return false;

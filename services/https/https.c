@@ -1,19 +1,15 @@
 #include "https.h"
 #include "../../port/log.h"
-#include "../../port/net.h"
-#include "../gateway/http_server.h"
 
 struct https_settings https_settings;
 static bool listening;
 
-// Without HTTPS the rest of the machine is still of use.
-static int https_start(void)
+void https_listen(const struct net_handlers *handlers)
 {
-    listening = https_settings.enabled != 0 && net_listen_tls(HTTPS_PORT, false, NET_ALPN_HTTP1, &http_server_handlers,
-                                                              &net_settings.per_address) == 0;
+    listening = https_settings.enabled != 0 &&
+                net_listen_tls(HTTPS_PORT, false, NET_ALPN_HTTP1, handlers, &net_settings.per_address) == 0;
     if (https_settings.enabled != 0 && !listening)
         log_line(LOG_ERROR, "https", "there is no HTTPS");
-    return 0;
 }
 
 bool https_redirects(void)
@@ -42,7 +38,6 @@ static const struct metric metrics[] = {
 
 const struct service https_service = {
     .name = "https",
-    .start = https_start,
     .metrics = metrics,
     .metric_count = sizeof metrics / sizeof metrics[0],
 };

@@ -1,7 +1,8 @@
-// HTTPS: the gateway's routes once more, behind TLS (RFC 9110 section 4.2.2), and how plain HTTP leads there.
+// HTTPS (RFC 9110 section 4.2.2): the gateway's connections once more, behind TLS, and how plain HTTP leads there.
 #ifndef PIPIT_HTTPS_H
 #define PIPIT_HTTPS_H
 
+#include "../../port/net.h"
 #include "../service.h"
 #include <stdbool.h>
 
@@ -16,6 +17,9 @@ struct https_settings {
 extern struct https_settings https_settings;
 
 extern const struct service https_service;
+
+// Opens the port, where https.enabled wants that and there is TLS. Without it the rest of the machine is still of use.
+void https_listen(const struct net_handlers *handlers);
 
 // True when plain requests are to be led here: somebody wants that, and somebody listens.
 bool https_redirects(void);

@@ -398,7 +398,7 @@ static const struct step {
     {NULL, ask_code, is_answered, 1, NULL},
     {NULL, register_account, is_answered, 1, NULL},
     {"login", log_in, is_answered, 2, NULL},
-#define SECURE(NAME, SHAKE, SHAKEN)                                                                             \
+#define SECURE(NAME, SHAKE, SHAKEN)                                                                                    \
     {NULL, open_tls, is_quiet, 1, ""}, {NAME, SHAKE, SHAKEN, 1, NAME "_longest"},                                      \
         {NULL, get_secure, is_answered_securely, 5, ""},                                                               \
     {                                                                                                                  \
@@ -413,9 +413,9 @@ static const struct step {
     {NULL, say_hello, is_heard, 5, NULL},
     {"message_to_1", say_hello, is_heard, 50, NULL},
 #define JOIN                                                                                                           \
-    {NULL, open_chatter, is_quiet, 1, NULL},                                                                                 \
+    {NULL, open_chatter, is_quiet, 1, NULL},                                                                           \
     {                                                                                                                  \
-        NULL, upgrade, is_quiet, 1, NULL                                                                                     \
+        NULL, upgrade, is_quiet, 1, NULL                                                                               \
     }
     JOIN,
     JOIN,

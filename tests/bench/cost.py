@@ -22,8 +22,13 @@ def read(path):
         return {name: int(number) for name, number in (line.split() for line in file if line.strip())}
 
 
+def jitter(name):
+    # The random numbers of a handshake decide how long its arithmetic takes, and virt-rv32 draws others each time.
+    return MOST if name.startswith("tls") else JITTER
+
+
 def agree(first, second):
-    return first.keys() == second.keys() and all(abs(first[name] - second[name]) <= JITTER * first[name] for name in first)
+    return first.keys() == second.keys() and all(abs(first[name] - second[name]) <= jitter(name) * first[name] for name in first)
 
 
 def main(path, board, first, second, update):
