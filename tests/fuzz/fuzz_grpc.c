@@ -158,6 +158,18 @@ int net_listen(uint16_t port, bool loopback_only, const struct net_handlers *han
     return 0;
 }
 
+bool net_has_tls(void)
+{
+    return false;
+}
+
+int net_listen_tls(uint16_t port, bool loopback_only, enum net_alpn alpn, const struct net_handlers *handlers,
+                   const uint32_t *per_address)
+{
+    (void)alpn;
+    return net_listen(port, loopback_only, handlers, per_address);
+}
+
 uint32_t net_peer_address(const struct net_conn *c)
 {
     return c->local ? 0x7f000001 : 0x0a000202;
