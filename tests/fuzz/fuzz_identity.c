@@ -4,12 +4,25 @@
 // Bytes 1 to 4 stand for the lines around a certificate and a key. What is unpacked is compared with mbedTLS's base64.
 #include "../../port/log.h"
 #include "../../port/net.h"
+#include "../../port/syslog/syslog.h"
 #include "../../port/tls/identity_private.h"
 #include <mbedtls/base64.h>
 #include <stdlib.h>
 #include <string.h>
 
 // No network is linked.
+// The log would go out over the network that is not here.
+void syslog_line(enum log_level level, const char *module, struct span message)
+{
+    (void)level;
+    (void)module;
+    (void)message;
+}
+
+void syslog_poll(void)
+{
+}
+
 uint32_t net_own_address(void)
 {
     return 0x0a00020f;
