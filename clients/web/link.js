@@ -80,7 +80,7 @@ function closed(code, reason) {
   else if (code === 1000) stop("quit");
   else if (code === 1008 && /password/.test(reason)) endSession("passwordChanged");
   else if ([1002, 1003, 1007, 1008].includes(code)) stop("closed", reason || code);
-  else retry(code === 1013 ? "behind" : "again_");
+  else retry(code === 1013 ? "behind" : "lost");
 }
 
 // A script is not told why a WebSocket was refused; a plain request for the same is answered with the status.
@@ -92,7 +92,7 @@ async function diagnose() {
   } catch { }
   if (link.stopped || link.socket) return;
   if (status === 401) endSession(link.session.token ? "expired" : "noGuests");
-  else retry(status === 503 ? "full" : "again_");
+  else retry(status === 503 ? "full" : "lost");
 }
 
 function retry(why) {
