@@ -5,13 +5,14 @@
 #include "lm3s6965.h"
 #include <string.h>
 
-#define REGION_AT   (238u * FLASH_PAGE) // lm3s6965evb.ld keeps the program below
-#define REGION_SIZE (16u * FLASH_PAGE)
-#define FMC_KEY     0xa4420000u
-#define FMC_WRITE   1u
-#define FMC_ERASE   2u
-#define FMC_WAIT    10000000u // polls; an erase takes 20 ms
-#define CLOCK_MHZ   50
+#define FMC_KEY   0xa4420000u
+#define FMC_WRITE 1u
+#define FMC_ERASE 2u
+#define FMC_WAIT  10000000u // polls; an erase takes 20 ms
+#define CLOCK_MHZ 50
+
+// The linker script's: behind whatever the program may take, and before the seed's pages.
+extern const uint8_t journal_begin[], journal_end[];
 
 /// The controller ///
 
@@ -48,20 +49,20 @@ bool flash_program(uint32_t address, const uint8_t *bytes, size_t length)
 
 struct flash_geometry port_flash_geometry(void)
 {
-    return (struct flash_geometry){REGION_SIZE, FLASH_PAGE, 4};
+    return (struct flash_geometry){(uint32_t)((uintptr_t)journal_end - (uintptr_t)journal_begin), FLASH_PAGE, 4};
 }
 
 void port_flash_read(uint32_t offset, void *bytes, size_t length)
 {
-    memcpy(bytes, (const uint8_t *)(uintptr_t)(REGION_AT + offset), length);
+    memcpy(bytes, journal_begin + offset, length);
 }
 
 bool port_flash_program(uint32_t offset, const void *bytes, size_t length)
 {
-    return flash_program(REGION_AT + offset, bytes, length);
+    return flash_program((uint32_t)(uintptr_t)journal_begin + offset, bytes, length);
 }
 
 bool port_flash_erase(uint32_t offset)
 {
-    return flash_erase(REGION_AT + offset);
+    return flash_erase((uint32_t)(uintptr_t)journal_begin + offset);
 }
