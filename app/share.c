@@ -21,11 +21,12 @@ uint32_t share_interval_ms(void)
     return share_all_ms() - began_ms;
 }
 
-// Divided first: 32 bits hold what is left.
+// 32 bits hold what is left: whoever had more than 71 minutes is divided first.
 static uint32_t per_mille(uint32_t ms, uint32_t of_ms)
 {
-    uint32_t unit = of_ms / 1000;
-    return unit == 0 ? 0 : ms / unit;
+    if (of_ms == 0)
+        return 0;
+    return ms <= UINT32_MAX / 1000 ? ms * 1000 / of_ms : ms / (of_ms / 1000);
 }
 
 uint32_t share_now(const struct share *share)
