@@ -51,6 +51,10 @@ struct net_handlers {
     // It is over: 0 after a proper close, else why not. Nothing that was sent by reference is needed any longer.
     void (*closed)(struct net_conn *c, enum net_error why);
 
+    // Somebody else needs what this connection holds. True when it only waited for more to do, and was closed by
+    // net_close() or net_leave() for that. NULL: it never does.
+    bool (*spared)(struct net_conn *c);
+
     // A caller over the listener's per-address limit. net_send() of a last word works; it is closed right after, and
     // no other handler is called. NULL resets it.
     void (*refused)(struct net_conn *c);

@@ -29,13 +29,14 @@ struct session {
     uint64_t deadline;    // ms, of the handshake
     struct net_conn *net; // NULL in a slot that is free
     mbedtls_ssl_context ssl;
-    uint64_t since; // ms: the last step of the handshake that got on
-    uint8_t state;  // enum state
-    bool wants;     // waits for a place, with bytes at hand
-    bool dry;       // there were no bytes
-    bool talked;    // something was sent since that was last looked at
-    bool parted;    // the goodbye is said
-    bool resumed;   // it has shown a ticket of ours
+    uint64_t since;      // ms: the last step of the handshake that got on
+    uint32_t generation; // of our certificate, held during the handshake
+    uint8_t state;       // enum state
+    bool wants;          // waits for a place, with bytes at hand
+    bool dry;            // there were no bytes
+    bool talked;         // something was sent since that was last looked at
+    bool parted;         // the goodbye is said
+    bool resumed;        // it has shown a ticket of ours
 };
 
 struct layer {
@@ -84,10 +85,10 @@ static void wake_waiting(void)
         net_resume(first->net);
 }
 
-static void give_place(struct session *s)
+// The handshake is over, well or not.
+static void give_place(uint32_t generation)
 {
-    if (s->state != HANDSHAKE)
-        return;
+    tls_identity_release(generation);
     places_used--;
     wake_waiting();
 }
@@ -98,11 +99,10 @@ static void release(struct session *s)
     mbedtls_ssl_free(&s->ssl);
     s->net = NULL;
     enum state was = (enum state)s->state;
+    uint32_t generation = s->generation;
     pool_give(&tls_served, s);
-    if (was == HANDSHAKE) {
-        places_used--;
-        wake_waiting();
-    }
+    if (was == HANDSHAKE)
+        give_place(generation);
 }
 
 // The caller gets no session: nobody above has heard of it. What was sent gets through.
@@ -260,8 +260,8 @@ static void opened(struct session *s)
         drop(s);
         return;
     }
-    give_place(s);
     change(s, OPEN);
+    give_place(s->generation);
     net_tls_counters.handshakes++;
     net_tls_counters.resumed += s->resumed;
     net_resume(c);
@@ -280,6 +280,7 @@ static bool begin(struct session *s)
     }
     mbedtls_ssl_set_bio(&s->ssl, s, on_send, on_receive, NULL);
     places_used++;
+    s->generation = tls_identity_hold();
     s->since = port_now_ms();
     change(s, HANDSHAKE);
     return true;
@@ -474,9 +475,58 @@ static void refuse(struct net_conn *c)
     net_leave(c);
 }
 
+// Once the last words are with lwIP nothing of the session is needed.
+static bool on_goodbye(struct net_conn *c)
+{
+    struct session *s = session_of(c);
+    if (s == NULL)
+        return true;
+    if (s->state >= OPEN) {
+        if (!push(s))
+            return false;
+        if (!s->parted) {
+            s->parted = true;
+            mbedtls_ssl_close_notify(&s->ssl);
+            if (!push(s))
+                return false;
+        }
+    } else {
+        net_leave(c); // nobody has heard of it
+    }
+    release(s);
+    return true;
+}
+
+// The oldest open session that is younger than `since`, in ms; NULL behind the last.
+static struct session *next_open(uint64_t since)
+{
+    struct session *next = NULL;
+    for (uint32_t i = 0; i < tls_served.fresh; i++) {
+        struct session *s = pool_slot(&tls_served, i);
+        if (s->net != NULL && s->state == OPEN && s->since > since && (next == NULL || s->since < next->since))
+            next = s;
+    }
+    return next;
+}
+
+// A browser keeps connections for a minute that it may never use again: one of them goes for a newcomer.
+static bool close_idle(void)
+{
+    uint64_t since = 0;
+    struct session *s;
+    while ((s = next_open(since)) != NULL) {
+        struct net_conn *c = s->net;
+        since = s->since;
+        if (net_layer_open(c) && net_layer_above(c)->spared != NULL && net_layer_above(c)->spared(c))
+            return on_goodbye(c);
+    }
+    return false;
+}
+
 static void on_opened(struct net_conn *c)
 {
-    if (tls_identity_certificate() == NULL || (tls_served.used == tls_served.size && !cut_off_slowest(false))) {
+    if (tls_identity_certificate() == NULL ||
+        (tls_served.used == tls_served.size && !cut_off_slowest(false) && !close_idle())) {
         refuse(c);
         return;
     }
@@ -498,28 +548,6 @@ static void on_tick(struct net_conn *c)
         cut_off(s);
     else if (s->state == WAITING && s->wants && port_now_ms() - s->since >= PATIENCE_MS)
         net_resume(c); // one that has a place may have lost its claim to it
-}
-
-// Once the last words are with lwIP nothing of the session is needed.
-static bool on_goodbye(struct net_conn *c)
-{
-    struct session *s = session_of(c);
-    if (s == NULL)
-        return true;
-    if (s->state >= OPEN) {
-        if (!push(s))
-            return false;
-        if (!s->parted) {
-            s->parted = true;
-            mbedtls_ssl_close_notify(&s->ssl);
-            if (!push(s))
-                return false;
-        }
-    } else {
-        net_leave(c); // nobody has heard of it
-    }
-    release(s);
-    return true;
 }
 
 static void on_closed(struct net_conn *c, enum net_error why)

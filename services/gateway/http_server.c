@@ -348,6 +348,17 @@ static void on_closed(struct net_conn *net, enum net_error why)
     http_release(net_owner(net));
 }
 
+// Between two requests.
+static bool on_spared(struct net_conn *net)
+{
+    struct http_connection *h = net_owner(net);
+    if (h->state != HTTP_IDLE || !h->served)
+        return false;
+    gateway_counters.evicted++;
+    http_part(h);
+    return true;
+}
+
 static void on_refused(struct net_conn *net)
 {
     http_turn_away(net, &(struct http_refusal){429, 429, RETRY_AFTER, "Too many connections from this address."});
@@ -359,6 +370,7 @@ static const struct net_handlers handlers = {
     .ended = on_ended,
     .room = on_room,
     .closed = on_closed,
+    .spared = on_spared,
     .refused = on_refused,
 };
 

@@ -71,7 +71,7 @@ async function attacked(board) {
 
 // As many as it has; the one too many is told so.
 async function crowded(board) {
-  const { size } = (await board.pools()).tls_served ?? (await board.status()).pools.tls_served;
+  const { size } = (await board.pools()).tls_served;
   const open = [];
   for (let i = 0; i < size; i++) open.push(await connect(board));
   const late = await connectRaw(board);

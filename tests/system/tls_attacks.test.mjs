@@ -228,6 +228,26 @@ test('more sessions than there are: the others are refused, chat goes on, and al
   await atRest();
 });
 
+test('sessions that only wait for a next request give way to newcomers, and a chat does not', async () => {
+  const chat = await joinText(pipit.secure, pipit.secure.chat);
+  const idle = [];
+  for (let i = 1; i < SESSIONS; i++) {
+    const socket = await connect(pipit);
+    socket.write(get);
+    await got(socket, /200 OK/);
+    idle.push(socket);
+  }
+  for (let i = 0; i < 5; i++) await servedStill();
+  await within(idle[0].over, 'the one that was idle for longest is still there');
+  assert.ok(idle.slice(10).every((socket) => !socket.destroyed), 'no more were closed than had to be');
+  chat.say('still here');
+  await chat.expect(`[${chat.name}] still here`);
+  await chat.leave();
+  for (const socket of idle) socket.end();
+  await Promise.all(idle.map((socket) => socket.over));
+  await atRest();
+});
+
 test('a flood of handshakes is bounded: a plain client chats, and those that wait get their turn', async () => {
   const count = sanitized ? 40 : 120;
   const plain = await joinText(pipit);
