@@ -88,11 +88,7 @@ function appendText(element, text) {
   element.append(visible(text.slice(at)));
 }
 
-function isolated(className, text) {
-  const element = make("bdi", className, visible(text));
-  element.dir = "auto";
-  return element;
-}
+const isolated = (text) => make("bdi", "", visible(text));
 
 function timeOf(at) {
   const moment = new Date(at || Date.now());
@@ -104,7 +100,6 @@ function timeOf(at) {
 /// Lines of the conversation ///
 
 function append(item, counts = false) {
-  if (counts) countUnread();
   $("log").append(item);
   if (stays) while ($("log").childElementCount > LINES) $("log").firstElementChild.remove();
   keepPlace(counts && !document.hidden);
@@ -126,7 +121,7 @@ function showNote(key, ...values) {
 
 function head(event, mine) {
   const who = make("div", "who");
-  who.append(mine ? tell(make("span", "unseen"), "you") : isolated("", event.from));
+  who.append(mine ? tell(make("span", "unseen"), "you") : isolated(event.from));
   if (event.kind === "private") who.append(" ", mine ? tell(make("small"), "to", visible(event.to)) : tell(make("small"), "toYou"));
   return who;
 }
@@ -134,7 +129,7 @@ function head(event, mine) {
 function bubble(event) {
   const element = make("div", "bubble");
   element.dir = "auto";
-  if (event.kind === "action") element.append(isolated("", event.from), " ");
+  if (event.kind === "action") element.append(isolated(event.from), " ");
   appendText(element, event.text);
   element.append(timeOf(event.at));
   return element;
@@ -142,6 +137,7 @@ function bubble(event) {
 
 function showMessage(event, mine, answered) {
   newDay(event.at);
+  if (!mine) countUnread();
   const item = make("li", `${event.kind}${mine ? " own" : ""}`);
   const goesOn = shown.from === event.from && event.kind === "message" && event.at - shown.at < 180000;
   if (!goesOn) {
@@ -239,12 +235,12 @@ function nameItem(name) {
   const item = make("li");
   if (name === link.name) {
     item.className = "me";
-    item.append(isolated("", name), " (", tell(make("span"), "you"), ")");
+    item.append(isolated(name), " (", tell(make("span"), "you"), ")");
     return item;
   }
   const write = make("button");
   write.type = "button";
-  write.append(isolated("", name));
+  write.append(isolated(name));
   write.onclick = () => {
     openNames(false);
     $("text").value = `/msg ${name} `;
@@ -282,7 +278,7 @@ function offer(list) {
     const item = make("li");
     item.id = `offer-${i}`;
     item.setAttribute("role", "option");
-    item.append(isolated("", word));
+    item.append(isolated(word));
     if (key) item.append(tell(make("span"), key));
     item.onmousedown = (event) => {
       event.preventDefault();

@@ -147,7 +147,7 @@ function codeAsked(email, code) {
   $("email-hint").hidden = true;
   $("code").value = code ?? "";
   complain($("code"), null);
-  tell($("code-hint"), code ? "codeShown" : "codeSent", email).classList.toggle("said", Boolean(code));
+  tell($("code-hint"), code ? "codeShown" : "codeSent", email);
   (code ? $("user").value ? $("password") : $("user") : $("code")).focus();
 }
 

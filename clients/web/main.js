@@ -8,11 +8,14 @@ function enter(session, stay = false) {
   begin(session);
 }
 
+// Lines that could not be sent wait for the next login of whoever wrote them.
 function begin(session) {
-  Object.assign(link, { session, stopped: false, tries: 0, last: null, name: session.user ?? "", former: "", wanted: "", outbox: [] });
+  const outbox = session.user && session.user === link.name ? link.outbox : [];
+  Object.assign(link, { session, stopped: false, tries: 0, last: null, name: session.user ?? "", former: "", wanted: "", outbox });
   Object.assign(shown, { from: "", day: "", quiet: true });
   roster.names.clear();
   ["log", "waiting", "roster"].forEach((id) => $(id).replaceChildren());
+  outbox.forEach((line) => mark(line, line.state === "waiting" ? "waiting" : "unsure"));
   $("entry").hidden = true;
   $("chat").hidden = false;
   tell($("leave"), session.token ? "logout" : "leave");
@@ -59,7 +62,7 @@ document.addEventListener("visibilitychange", () => {
   wake();
 });
 addEventListener("online", wake);
-addEventListener("pageshow", wake);
+addEventListener("beforeunload", (event) => link.outbox.length > 0 && event.preventDefault());
 addEventListener("keydown", (event) => event.key === "Escape" && openNames(false));
 
 function start() {

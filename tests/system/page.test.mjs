@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { smallPipitPath, startPipit } from './pipit.mjs';
 import { atRest, Raw, request } from './raw.mjs';
+import { configure } from './typed.mjs';
 
 let pipit;
 before(async () => {
@@ -88,6 +89,24 @@ test('who has it already gets 304; HEAD gets the fields', async () => {
   assert.equal((await ask({ 'if-none-match': tag })).status, 406, 'and gzip comes first');
 });
 
+test('/ws without an upgrade is told what a handshake would be', async () => {
+  const once = async (fields) => {
+    const raw = new Raw(pipit);
+    const { status } = await raw.write(request('GET', '/ws?since=0', { connection: 'close', ...fields })).reply();
+    raw.drop();
+    return status;
+  };
+  const { token } = await pipit.account('page');
+  assert.equal(await once({}), 426);
+  assert.equal(await once({ authorization: `Bearer ${token}` }), 426);
+  assert.equal(await once({ authorization: 'Bearer 1.0123456789abcdef0123456789abcdef' }), 401);
+  await configure(pipit, { 'chat.guests': 0 });
+  assert.deepEqual([await once({}), (await pipit.status()).guests], [401, false]);
+  assert.equal(await once({ authorization: `Bearer ${token}` }), 426);
+  await configure(pipit, { 'chat.guests': 1 });
+  assert.deepEqual([await once({}), (await pipit.status()).guests], [426, true]);
+});
+
 test('requests one behind the other are answered in order, whole', async () => {
   const raw = new Raw(pipit);
   raw.write(request('GET', '/', { 'accept-encoding': 'gzip', 'if-none-match': '*' }) + request('HEAD', '/', { 'accept-encoding': 'gzip' }) + request('GET', '/healthz'));
@@ -98,7 +117,7 @@ test('requests one behind the other are answered in order, whole', async () => {
 });
 
 test('one who takes nothing loses the connection after http.body_timeout; the place is free again', async () => {
-  pipit.type('set http.body_timeout 1');
+  await configure(pipit, { 'http.body_timeout': 1 });
   const deaf = new Raw(pipit);
   deaf.socket.pause();
   deaf.write(request('GET', '/', { 'accept-encoding': 'gzip' }).repeat(600)); // more than the host's own buffers take

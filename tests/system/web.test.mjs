@@ -477,6 +477,30 @@ test('a hidden page does not ring at a closed door; when it is seen again it has
   }
 });
 
+test('a login that ends while a line waits: it is said after the next one', async () => {
+  const cable = await Cable.make(pipit.port);
+  try {
+    await using({ url: cable.url }, async (tab, page) => {
+      await tab.register('patient');
+      const { token } = JSON.parse(await page.evaluate(() => sessionStorage.getItem('pipit.session')));
+      cable.closed = true;
+      cable.cut();
+      await tab.says('#line', /Connection lost/);
+      await tab.say('kept for later');
+      await tab.says('#waiting', /Waits for the connection/);
+      await pipit.post('/logout', '', { authorization: `Bearer ${token}` });
+      cable.closed = false;
+      await tab.says('#word', /login has expired/);
+      await tab.logIn('patient');
+      await tab.says('#log .own', /kept for later/);
+      assert.equal((await tab.messages()).filter((text) => text === 'kept for later').length, 1);
+      assert.equal(await page.locator('#waiting li').count(), 0);
+    });
+  } finally {
+    cable.end();
+  }
+});
+
 test('the server is stopped and started again: lines that waited are said once, and the page knows that ids began anew', async () => {
   const port = await freePort();
   let server = await startPipit({ args: unlimited, port });
