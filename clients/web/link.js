@@ -78,7 +78,7 @@ function lost(code, reason) {
 function closed(code, reason) {
   if (code === 4001) stop("elsewhere");
   else if (code === 1000) stop("quit");
-  else if (code === 1008 && /password/.test(reason)) endSession("passwordChanged");
+  else if (code === 4002) endSession(/password/.test(reason) ? "passwordChanged" : "expired");
   else if ([1002, 1003, 1007, 1008].includes(code)) stop("closed", reason || code);
   else retry(code === 1013 ? "behind" : "lost");
 }

@@ -534,15 +534,22 @@ test('sent away: by the operator, with a token that ended, where guests are not 
   try {
     await using({ url: strict.url }, async (tab, page) => {
       await tab.until(() => document.getElementById('guests').hidden, 'no guests, no button');
+      const endLogin = async () => {
+        const { token } = JSON.parse(await page.evaluate(() => sessionStorage.getItem('pipit.session')));
+        await strict.post('/logout', '', { authorization: `Bearer ${token}` });
+      };
       await tab.register('resident');
+      await endLogin(); // while the chat is there: it is told
+      await tab.says('#word', /login has expired/);
+      await tab.logIn('resident');
+      await tab.says('#line', /^You are resident/);
       strict.type('kick resident');
       await tab.says('#line', /closed: the operator has ended this connection/);
       await page.click('#line button');
       await tab.says('#line', /^You are resident/);
-      const { token } = JSON.parse(await page.evaluate(() => sessionStorage.getItem('pipit.session')));
-      await strict.post('/logout', '', { authorization: `Bearer ${token}` });
       strict.type('kick resident');
       await tab.says('#line', /closed/);
+      await endLogin(); // while it is not: the next one is refused
       await page.click('#line button');
       await tab.says('#word', /login has expired/);
       assert.equal(await page.evaluate(() => sessionStorage.getItem('pipit.session')), null);
