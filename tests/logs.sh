@@ -4,7 +4,9 @@
 set -uo pipefail
 export LC_ALL=C
 secrets=$1/secrets
-development='^[^:]*:[0-9]+:[0-9]+\.[0-9]{3} warn  api: code for [^ ]+ is [^ ]+ \(development mode\)$'
+# On a terminal a log line may come in the place of what was being typed, which is erased before it.
+erased=$'([^0-9]*\e\\[K)?'
+development='^[^:]*:[0-9]+:'$erased'[0-9]+\.[0-9]{3} warn  api: code for [^ ]+ is [^ ]+ \(development mode\)$'
 fail() {
     echo "$*"
     exit 1

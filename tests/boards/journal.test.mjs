@@ -50,6 +50,6 @@ else
 test('after a power-off it is as new', async () => {
   await withBoard({}, async (board) => {
     assert.equal((await board.status()).users, 0);
-    assert.match(await answer(board, 'get http.idle_timeout'), /http\.idle_timeout = 60$/m);
+    assert.match(await answer(board, 'get http.idle_timeout'), /http\.idle_timeout = 60 /m);
   });
 });
