@@ -30,7 +30,7 @@ if (facts.keeps)
       assert.equal((await call(board, '/login', { user: 'alice', password })).uid, alice.uid);
       await fails(board, '/login', { user: 'bob', password }, 1008);
       assert.equal((await call(board, '/login', { user: 'bob', password: reset.password })).uid, bob.uid);
-      assert.match(await answer(board, 'get http.idle_timeout'), /http\.idle_timeout = 77$/m);
+      assert.match(await answer(board, 'get http.idle_timeout'), /http\.idle_timeout = 77 /m);
       assert.equal((await register(board, 'carol', 'carol@example.org', password)).uid, 3);
       assert.equal((await reboot(board)).users, 3);
     });

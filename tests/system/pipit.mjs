@@ -17,12 +17,16 @@ export const pipitPath = process.env.PIPIT ?? path.join(root, 'build/sim/pipit')
 export const smallPipitPath = process.env.PIPIT_SMALL ?? path.join(root, 'build/small/pipit');
 export const chatCliPath = process.env.CHAT_CLI ?? path.join(root, 'build/clients/chat_cli');
 
-/** A TCP port of the host that nobody listens on. */
+const given = new Set();
+
+/** A TCP port of the host that nobody listens on, and another one each time: the system may name one twice in a row. */
 export async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();
   await new Promise((done) => server.close(done));
+  if (given.has(port)) return freePort();
+  given.add(port);
   return port;
 }
 

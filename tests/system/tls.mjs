@@ -12,8 +12,18 @@ import { freePort, startPipit } from './pipit.mjs';
 
 export const NAME = 'pipit.local';
 
-/** What Pipit shows, as PEM. */
+/** What Pipit shows, as PEM; a device that has just got its address has nothing to show yet, and says internal_error. */
 async function certificateOf(port) {
+  for (const end = Date.now() + 60_000; ; await sleep(200)) {
+    try {
+      return await shownBy(port);
+    } catch (error) {
+      if (!/internal error/.test(error.message) || Date.now() > end) throw error;
+    }
+  }
+}
+
+async function shownBy(port) {
   const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
   await within(new Promise((done, fail) => socket.once('secureConnect', done).once('error', fail)), 'no handshake');
   const der = socket.getPeerCertificate().raw;
