@@ -163,9 +163,9 @@ static void keep_reply(const struct pbuf *p, size_t at, size_t length)
 
 static void take_record(const struct pbuf *p, size_t at, size_t length)
 {
-    static uint8_t bytes[1536];
-    pbuf_copy_partial(p, bytes, (u16_t)length, (u16_t)at);
-    cost_tls_take(bytes, length);
+    uint8_t *bytes = cost_tls_take(length);
+    if (bytes != NULL)
+        pbuf_copy_partial(p, bytes, (u16_t)length, (u16_t)at);
 }
 
 static void take_segment(const struct pbuf *whole, const uint8_t *packet)

@@ -27,10 +27,10 @@ void cost_tls_write(const char *text)
     (void)text;
 }
 
-void cost_tls_take(const uint8_t *bytes, size_t length)
+uint8_t *cost_tls_take(size_t length)
 {
-    (void)bytes;
     (void)length;
+    return NULL;
 }
 
 size_t cost_tls_give(const uint8_t **bytes, size_t most)

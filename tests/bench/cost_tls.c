@@ -132,12 +132,12 @@ void cost_tls_write(const char *text)
     mbedtls_ssl_write(&client, (const unsigned char *)text, strlen(text));
 }
 
-void cost_tls_take(const uint8_t *bytes, size_t length)
+uint8_t *cost_tls_take(size_t length)
 {
     if (length > sizeof in - in_length)
-        return;
-    memcpy(in + in_length, bytes, length);
+        return NULL;
     in_length += length;
+    return in + in_length - length;
 }
 
 size_t cost_tls_give(const uint8_t **bytes, size_t most)

@@ -20,8 +20,8 @@ void cost_tls_read(char *text, size_t size);
 
 void cost_tls_write(const char *text);
 
-// The wire: bytes from the device, and up to `most` for it.
-void cost_tls_take(const uint8_t *bytes, size_t length);
+// The wire: where `length` bytes from the device go, NULL when there is no room for them; and up to `most` for it.
+uint8_t *cost_tls_take(size_t length);
 size_t cost_tls_give(const uint8_t **bytes, size_t most);
 
 // True when the server took a ticket since this was last asked.
