@@ -299,32 +299,31 @@ static void open_tls(void)
     open_peer(&peers[TLS]);
 }
 
-static void shake_full_12(void)
+static void shake(int minor, bool again)
 {
-    cost_tls_begin(2, false);
+    cost_tls_begin(minor, again);
     longest_plain = longest;
     longest = 0;
+}
+
+static void shake_full_12(void)
+{
+    shake(2, false);
 }
 
 static void shake_full_13(void)
 {
-    cost_tls_begin(3, false);
-    longest_plain = longest;
-    longest = 0;
+    shake(3, false);
 }
 
 static void shake_again_12(void)
 {
-    cost_tls_begin(2, true);
-    longest_plain = longest;
-    longest = 0;
+    shake(2, true);
 }
 
 static void shake_again_13(void)
 {
-    cost_tls_begin(3, true);
-    longest_plain = longest;
-    longest = 0;
+    shake(3, true);
 }
 
 // And the server has come to rest behind it.
