@@ -9,31 +9,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { within } from './chat_client.mjs';
 import { freePort, startPipit } from './pipit.mjs';
+import { answer } from './typed.mjs';
 
 export const NAME = 'pipit.local';
 
-/** What Pipit shows, as PEM; a device that has just got its address has nothing to show yet, and says internal_error. */
-async function certificateOf(port) {
+/** The certificate as the console exports it; a device that has just got its address has none yet. */
+async function certificateOf(pipit) {
   for (const end = Date.now() + 60_000; ; await sleep(200)) {
-    try {
-      return await shownBy(port);
-    } catch (error) {
-      if (!/internal error/.test(error.message) || Date.now() > end) throw error;
-    }
+    const [pem] = (await answer(pipit, 'cert')).match(/-----BEGIN CERTIFICATE-----\n[^-]*-----END CERTIFICATE-----\n/) ?? [];
+    if (pem !== undefined) return pem;
+    assert.ok(Date.now() < end, 'there is no certificate');
   }
-}
-
-async function shownBy(port) {
-  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
-  await within(new Promise((done, fail) => socket.once('secureConnect', done).once('error', fail)), 'no handshake');
-  const der = socket.getPeerCertificate().raw;
-  socket.destroy();
-  return `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
 }
 
 /** Adds to one that runs what is needed to reach it on `port` with TLS: `pipit.tls`, and `pipit.secure` for chat clients. */
 export async function reachableByTls(pipit, port) {
-  const ca = await certificateOf(port);
+  const ca = await certificateOf(pipit);
   const folder = await mkdtemp(path.join(os.tmpdir(), 'pipit-tls-'));
   const caFile = path.join(folder, 'ca.pem');
   await writeFile(caFile, ca);
