@@ -128,8 +128,9 @@ void http_reply_json(struct http_exchange *x, const struct text *body)
 
 /// Pages ///
 
-#define CHUNK_HEAD 5 // "3e8\r\n"
-#define CHUNK_TAIL 7 // "\r\n0\r\n\r\n"
+#define PAGE_HEAD  300 // bytes: the longest head of a page has 262, with every field
+#define CHUNK_HEAD 5   // "3e8\r\n"
+#define CHUNK_TAIL 7   // "\r\n0\r\n\r\n"
 #define CHUNK_ROWS (HTTP_SEND - CHUNK_HEAD - CHUNK_TAIL)
 
 _Static_assert(CHUNK_ROWS >= 2 * HTTP_ROW_MAX, "a chunk must hold a row beside what was there");
@@ -146,7 +147,7 @@ static bool fill(const struct http_page *page, struct http_cursor *cursor, struc
 
 static bool send_page_head(struct http_connection *h)
 {
-    char buffer[HTTP_HEAD_ROOM];
+    char buffer[PAGE_HEAD];
     struct text head = text_in(buffer, sizeof buffer);
     bool chunked = h->parser.minor_version > 0;
     reply_head(&head, 200, h->page->type, chunked ? REPLY_CHUNKED : REPLY_CLOSES, reply_connection(h));
@@ -199,9 +200,11 @@ void http_reply_page(struct http_connection *h, const struct http_page *page)
 
 /// Constants ///
 
+#define STATUS_HEAD 160 // bytes: the longest beginning of a head has 133
+
 static bool send_constant_head(struct http_connection *h)
 {
-    char buffer[128];
+    char buffer[STATUS_HEAD];
     struct text head = text_in(buffer, sizeof buffer);
     reply_head_begin(&head, h->reach.status, reply_connection(h));
     h->head_sent = send_text(h, &head);
