@@ -34,7 +34,9 @@ const extensionsOf = {
 
 const keyArguments = {
   ecdsa: '-newkey ec -pkeyopt ec_paramgen_curve:P-256',
+  p384: '-newkey ec -pkeyopt ec_paramgen_curve:P-384',
   rsa: '-newkey rsa:2048',
+  rsa4096: '-newkey rsa:4096',
 };
 
 const asn1Time = (ms) =>

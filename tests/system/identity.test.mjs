@@ -4,11 +4,12 @@ import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import tls from 'node:tls';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Certificates } from './certificates.mjs';
-import { smallPipitPath, spawnPipit, startPipit } from './pipit.mjs';
+import { freePort, smallPipitPath, spawnPipit, startPipit } from './pipit.mjs';
 
 const run = promisify(execFile);
 const PEM = /-----BEGIN CERTIFICATE-----\n[^-]*-----END CERTIFICATE-----\n/g;
@@ -113,6 +114,28 @@ test('--cert and --key: used as they are, with their chain', async () => {
   assert.match(await answer('cert'), /^for given, signed by ca\nnames 127\.0\.0\.1$/m);
   await pipit.stop();
   pipit = await startPipit({ args: [`--cert=${file('given.chain')}`, `--key=${file('given.key')}`] });
+});
+
+// RSA keys and P-384 were taken, shown and never of use: the server offered no cipher or signature that they can make.
+test('every kind of key that is taken shakes hands, with TLS 1.2 and 1.3', async () => {
+  for (const algorithm of ['ecdsa', 'p384', 'rsa', 'rsa4096']) {
+    const given = await all.server(`kind-${algorithm}`, { names: ['IP:127.0.0.1'], algorithm });
+    await writeFile(file('kind.cert'), given.cert);
+    await writeFile(file('kind.key'), given.key);
+    const port = await freePort();
+    pipit = await startPipit({ args: ['--cert', file('kind.cert'), '--key', file('kind.key'), '--forward', `${port}:443`] });
+    const ca = await readFile(all.ca);
+    for (const version of ['TLSv1.2', 'TLSv1.3']) {
+      const socket = tls.connect({ port, host: '127.0.0.1', ca, minVersion: version, maxVersion: version });
+      await new Promise((done, fail) => socket.once('secureConnect', done).once('error', fail)).catch((error) =>
+        assert.fail(`${algorithm}, ${version}: ${error.message}`),
+      );
+      assert.equal(socket.getProtocol(), version);
+      socket.destroy();
+    }
+    assert.equal(await pipit.stop(), 0);
+  }
+  pipit = undefined;
 });
 
 test('--cert and --key: wrong ones are refused in a sentence, and nothing starts', async () => {
