@@ -219,7 +219,7 @@
 #endif
 
 // The TLS identity (port/tls/identity.h), where there is one.
-#define TLS_CHAIN 4095 // bytes of the certificate and those behind it
+#define TLS_CHAIN 4048 // bytes of the certificate and those behind it, which go out in one record (TLS_OUT)
 #define TLS_KEY   2432 // bytes of its key; RSA of 4096 bits takes 2374
 
 #define RPC_LIST_MAX 8192 // SETTINGS_MAX_HEADER_LIST_SIZE, what other implementations take too

@@ -20,6 +20,8 @@ struct tls_material {
 
 _Static_assert(offsetof(struct tls_material, key) == TLS_CHAIN + 1, "the kind and the chain are kept as one blob");
 _Static_assert(TLS_CHAIN + 1 <= TLS_IDENTITY_BLOB && TLS_KEY <= TLS_IDENTITY_BLOB, "the store takes shorter blobs");
+// mbedTLS sends no message in pieces. Around four certificates in TLS 1.3 (RFC 8446 section 4.4.2) there are 28 bytes.
+_Static_assert(TLS_CHAIN + 28 <= TLS_OUT, "the longest chain would not fit its message");
 
 /// Making (identity_make.c) ///
 

@@ -116,6 +116,13 @@ test('--cert and --key: used as they are, with their chain', async () => {
   pipit = await startPipit({ args: [`--cert=${file('given.chain')}`, `--key=${file('given.key')}`] });
 });
 
+async function shakesHands(port, ca, version) {
+  const socket = tls.connect({ port, host: '127.0.0.1', ca, minVersion: version, maxVersion: version });
+  await new Promise((done, fail) => socket.once('secureConnect', done).once('error', fail));
+  assert.equal(socket.getProtocol(), version);
+  socket.destroy();
+}
+
 // RSA keys and P-384 were taken, shown and never of use: the server offered no cipher or signature that they can make.
 test('every kind of key that is taken shakes hands, with TLS 1.2 and 1.3', async () => {
   for (const algorithm of ['ecdsa', 'p384', 'rsa', 'rsa4096']) {
@@ -125,17 +132,29 @@ test('every kind of key that is taken shakes hands, with TLS 1.2 and 1.3', async
     const port = await freePort();
     pipit = await startPipit({ args: ['--cert', file('kind.cert'), '--key', file('kind.key'), '--forward', `${port}:443`] });
     const ca = await readFile(all.ca);
-    for (const version of ['TLSv1.2', 'TLSv1.3']) {
-      const socket = tls.connect({ port, host: '127.0.0.1', ca, minVersion: version, maxVersion: version });
-      await new Promise((done, fail) => socket.once('secureConnect', done).once('error', fail)).catch((error) =>
-        assert.fail(`${algorithm}, ${version}: ${error.message}`),
-      );
-      assert.equal(socket.getProtocol(), version);
-      socket.destroy();
-    }
+    for (const version of ['TLSv1.2', 'TLSv1.3']) await shakesHands(port, ca, version);
     assert.equal(await pipit.stop(), 0);
   }
   pipit = undefined;
+});
+
+// A chain of more than some 4080 bytes was taken too, and then no handshake came to an end: its message has one record.
+test('the longest certificate that is taken fits a handshake', async () => {
+  const make = async (padding) => {
+    const words = ['-addext', 'subjectAltName=IP:127.0.0.1', '-addext', `nsComment=${'x'.repeat(padding)}`];
+    const key = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=long -keyout long.key -out long.pem';
+    await run('openssl', ['req', '-x509', ...key.split(' '), ...words], { cwd: all.folder });
+    return new X509Certificate(await readFile(file('long.pem'))).raw.length;
+  };
+  const other = (await make(3000)) - 3000;
+  assert.ok((await make(4090 - other)) > 4080);
+  const [status, text] = await refused(['--cert', file('long.pem'), '--key', file('long.key')]);
+  assert.equal(status, 2, text);
+  assert.match(text, /The certificates are longer than the 4048 bytes that there is room for/);
+  assert.ok((await make(4042 - other)) > 4036);
+  const port = await freePort();
+  pipit = await startPipit({ args: ['--cert', file('long.pem'), '--key', file('long.key'), '--forward', `${port}:443`] });
+  for (const version of ['TLSv1.2', 'TLSv1.3']) await shakesHands(port, await readFile(file('long.pem')), version);
 });
 
 test('--cert and --key: wrong ones are refused in a sentence, and nothing starts', async () => {

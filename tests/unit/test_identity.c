@@ -636,7 +636,7 @@ static void test_refused(void **state)
         {"leaf.pem", "conf", "no private key"},
         {"leaf.key", "conf", "no certificate"},
         {"many.pem", "root.key", "more than four"},
-        {"long.pem", "rsa4096.key", "longer than the 4095 bytes"},
+        {"long.pem", "rsa4096.key", "longer than the 4048 bytes"},
     };
     char print[100], after[100];
     assert_true(begin());
