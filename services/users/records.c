@@ -14,8 +14,8 @@
 #define BODY_MAX      (ACCOUNT_MAX > NAMED_MAX ? ACCOUNT_MAX : NAMED_MAX)
 #define PLACES        65536u
 #define SEQUENCE_MOST 0x7fffffffu // more than any flash can be erased
-#define STEPS         4           // records of the oldest segment that one new record pays for when room is short
-#define RESERVE       3           // segments that only records_step() may begin, but for the first of them
+#define PRICE         4 // bytes of the oldest segment, at the least, that each new one pays for when room is short
+#define RESERVE       3 // segments that only records_step() may begin, but for the first of them
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers lie in flash as they lie in memory");
 _Static_assert(BODY_MAX <= UINT16_MAX, "a record's length has 16 bits");
@@ -470,13 +470,33 @@ bool records_step(void)
     return is_short() && clear_one();
 }
 
-// Nothing of the reserve goes to a new record. The loop is for the worst case alone: STEPS for each record have emptied
-// a segment long before it is needed.
+// All that counts may lie before the first byte that does not. It has to be moved before new records have filled the
+// segments that they may still begin.
+static uint32_t price(void)
+{
+    uint32_t full = ring.live / least_filled() + 1;
+    uint32_t free = free_segments() >= RESERVE ? free_segments() - RESERVE + 1 : 1;
+    uint32_t least = (full + free - 1) / free;
+    return least > PRICE ? least : PRICE;
+}
+
+static void pay(uint32_t size)
+{
+    uint32_t due = size * price();
+    for (uint32_t paid = 0; paid < due;) {
+        uint32_t before = ring.clean;
+        if (!records_step())
+            return;
+        paid += ring.clean > before ? ring.clean - before : 0;
+    }
+}
+
+// Nothing of the reserve goes to a new record. The loop is for the worst case alone: what was paid has emptied a
+// segment long before it is needed.
 static bool make_room(uint32_t size)
 {
     uint32_t last = ring.tail + 2 * ring.count;
-    for (int i = 0; i < STEPS && records_step(); i++)
-        ;
+    pay(size);
     while (!fits(size, 0) && free_segments() < RESERVE && ring.tail != last)
         if (!clear_one())
             return false;
