@@ -401,7 +401,10 @@ static void reset_done(struct http_exchange *x, const char *message)
 static const char tokens_left[] =
     "The password was changed, but older logins could not be ended and stay good until they expire.";
 
-// The password is changed already: saying 1009 ("nothing was changed") would be wrong.
+static const char password_changed[] = "The password was changed; log in again.";
+
+// The password is changed already: saying 1009 ("nothing was changed") would be wrong. A token that was looked at
+// before it was ended may have begun a chat since.
 static void on_sessions_ended(void *context, const struct status_reply *reply)
 {
     struct http_exchange *x = context;
@@ -409,6 +412,8 @@ static void on_sessions_ended(void *context, const struct status_reply *reply)
     if (reply->error != API_OK)
         log_line(LOG_WARNING, "api", "the tokens of uid %u could not be ended: %.*s", x->work.uid,
                  (int)reply->message.length, reply->message.at);
+    else
+        hub_close_account(x->work.uid, password_changed);
     reset_done(x, reply->error == API_OK ? "reset success" : tokens_left);
 }
 
@@ -423,7 +428,7 @@ static void on_reset(void *context, enum users_error result, const struct users_
     codes_use(&codes, api_kept_email(x), port_now_ms());
     note_home(x, account->uid);
     x->work.uid = account->uid;
-    hub_close_account(account->uid, "The password was changed; log in again.");
+    hub_close_account(account->uid, password_changed);
     x->work.call.status = status_client_logout(account->uid, (struct span){0}, on_sessions_ended, x);
     if (x->work.call.status == NULL)
         on_sessions_ended(x, &(struct status_reply){.error = API_TOO_MANY, .message = span_of(busy)});

@@ -814,6 +814,35 @@ static bool closed_with_4002(const struct peer *p, const char *why)
     return memmem(p->received, p->length, expected, strlen(expected)) != NULL;
 }
 
+// Whoever had the old password comes with a token at that moment: it was good when it was looked at, and the chat began
+// after those of the account had been ended. It went on for as long as the token would have.
+static void test_chat_that_begins_during_a_reset(void **state)
+{
+    (void)state;
+    char code[32], token[96], body[400];
+    add_account("jack", "jack@example.org", "secret1");
+    value_of(login("jack", "secret1"), "token", token, sizeof token);
+    get_code("jack@example.org", code);
+    gate_status.holds = true;
+    peer_open(&peers[1], 80);
+    snprintf(request, sizeof request, "GET /ws?token=%s HTTP/1.1\r\n" HOST HANDSHAKE "\r\n", percent_encoded(token));
+    peer_send_text(&peers[1], request);
+    peer_run(20);
+    snprintf(body, sizeof body,
+             "{\"user\":\"jack\",\"email\":\"jack@example.org\",\"password\":\"secret2\",\"code\":\"%s\"}", code);
+    peer_open(&peers[2], 80);
+    peer_send_text(&peers[2], post_request("/reset_pwd", body));
+    peer_run(3000);
+    assert_int_equal(hub_clients(), 0);
+    gate_status.holds = false;
+    assert_error(wait_reply(&peers[2]), 0);
+    peer_run(2000);
+    assert_status(peer_text(&peers[1]), 101);
+    assert_int_equal(hub_clients(), 0);
+    assert_true(closed_with_4002(&peers[1], "The password was changed; log in again."));
+    hang_up(&peers[2]);
+}
+
 // The old token is good for nothing any more, the chat that came with it goes on, and lives as long as the new one.
 static void test_renew(void **state)
 {
@@ -1064,6 +1093,7 @@ int main(void)
         TEST(test_nobody_is_locked_out),
         TEST(test_login_called_off_counts),
         TEST(test_codes_back_off),
+        TEST(test_chat_that_begins_during_a_reset),
         TEST(test_renew),
         TEST(test_renew_of_another_login),
         TEST(test_renew_refused),
