@@ -52,8 +52,9 @@ struct net_handlers {
     void (*closed)(struct net_conn *c, enum net_error why);
 
     // Somebody else needs what this connection holds. True when it only waited for more to do, and was closed by
-    // net_close() or net_leave() for that. NULL: it never does.
-    bool (*spared)(struct net_conn *c);
+    // net_close() or net_leave() for that; when it is `pressing`, because nobody did, also when its peer is slow. NULL:
+    // it never does.
+    bool (*spared)(struct net_conn *c, bool pressing);
 
     // A caller over the listener's per-address limit. net_send() of a last word works; it is closed right after, and
     // no other handler is called. NULL resets it.

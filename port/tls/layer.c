@@ -497,36 +497,43 @@ static bool on_goodbye(struct net_conn *c)
     return true;
 }
 
-// The oldest open session that is younger than `since`, in ms; NULL behind the last.
-static struct session *next_open(uint64_t since)
+static bool is_younger(const struct session *s, const struct session *other)
+{
+    return s->since != other->since ? s->since > other->since : s > other;
+}
+
+// The oldest open session, or the one that follows `s` in age; NULL behind the last.
+static struct session *next_open(const struct session *s)
 {
     struct session *next = NULL;
     for (uint32_t i = 0; i < tls_served.fresh; i++) {
-        struct session *s = pool_slot(&tls_served, i);
-        if (s->net != NULL && s->state == OPEN && s->since > since && (next == NULL || s->since < next->since))
-            next = s;
+        struct session *other = pool_slot(&tls_served, i);
+        if (other->net != NULL && other->state == OPEN && (s == NULL || is_younger(other, s)) &&
+            (next == NULL || is_younger(next, other)))
+            next = other;
     }
     return next;
 }
 
 // A browser keeps connections for a minute that it may never use again: one of them goes for a newcomer.
-static bool close_idle(void)
+static bool close_idle(bool pressing)
 {
-    uint64_t since = 0;
-    struct session *s;
-    while ((s = next_open(since)) != NULL) {
+    for (struct session *s = next_open(NULL); s != NULL; s = next_open(s)) {
         struct net_conn *c = s->net;
-        since = s->since;
-        if (net_layer_open(c) && net_layer_above(c)->spared != NULL && net_layer_above(c)->spared(c))
+        if (net_layer_open(c) && net_layer_above(c)->spared != NULL && net_layer_above(c)->spared(c, pressing))
             return on_goodbye(c);
     }
     return false;
 }
 
+static bool has_slot(void)
+{
+    return tls_served.used < tls_served.size || cut_off_slowest(false) || close_idle(false) || close_idle(true);
+}
+
 static void on_opened(struct net_conn *c)
 {
-    if (tls_identity_certificate() == NULL ||
-        (tls_served.used == tls_served.size && !cut_off_slowest(false) && !close_idle())) {
+    if (tls_identity_certificate() == NULL || !has_slot()) {
         refuse(c);
         return;
     }

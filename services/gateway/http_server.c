@@ -294,6 +294,37 @@ static void act(struct http_connection *h, enum progress progress)
     }
 }
 
+/// Slow clients, when slots are short ///
+//
+// A few hundred connections that send a byte now and then could hold every slot for as long as the timeouts allow. So
+// when a slot is wanted, the request that has been arriving for longest is cut off, after PATIENCE_MS.
+
+static bool is_slow(const struct http_connection *h, bool with_exchange)
+{
+    bool arriving = h->state == HTTP_READING || (h->state == HTTP_HEAD && !with_exchange);
+    return arriving && port_now_ms() - h->since >= PATIENCE_MS;
+}
+
+static struct http_connection *slowest(bool with_exchange)
+{
+    struct http_connection *first = NULL;
+    for (uint32_t i = 0; i < http_connections.fresh; i++) {
+        struct http_connection *h = slot(i);
+        if (is_slow(h, with_exchange) && (first == NULL || h->since < first->since))
+            first = h;
+    }
+    return first;
+}
+
+// True when the slot is free now: a client that does not even take the refusal keeps it until its deadline.
+static bool cut_off_slowest(bool with_exchange, const struct pool *wanted)
+{
+    struct http_connection *h = slowest(with_exchange);
+    if (h != NULL)
+        late_head(h);
+    return wanted->used < wanted->size;
+}
+
 /// What net.c tells ///
 
 static void on_opened(struct net_conn *net);
@@ -348,15 +379,16 @@ static void on_closed(struct net_conn *net, enum net_error why)
     http_release(net_owner(net));
 }
 
-// Between two requests.
-static bool on_spared(struct net_conn *net)
+// TLS sessions are fewer than slots here, so a slow request may have to go that slots would suffice for.
+static bool on_spared(struct net_conn *net, bool pressing)
 {
     struct http_connection *h = net_owner(net);
-    if (h->state != HTTP_IDLE || !h->served)
-        return false;
-    gateway_counters.evicted++;
-    http_part(h);
-    return true;
+    if (h->state == HTTP_IDLE && h->served) {
+        gateway_counters.evicted++;
+        http_part(h);
+    } else if (pressing && is_slow(h, false))
+        late_head(h);
+    return net_owner(net) != h;
 }
 
 static void on_refused(struct net_conn *net)
@@ -373,33 +405,6 @@ static const struct net_handlers handlers = {
     .spared = on_spared,
     .refused = on_refused,
 };
-
-/// Slow clients, when slots are short ///
-//
-// A few hundred connections that send a byte now and then could hold every slot for as long as the timeouts allow. So
-// when a slot is wanted, the request that has been arriving for longest is cut off, after PATIENCE_MS.
-
-static struct http_connection *slowest(bool with_exchange)
-{
-    struct http_connection *first = NULL;
-    uint64_t now_ms = port_now_ms();
-    for (uint32_t i = 0; i < http_connections.fresh; i++) {
-        struct http_connection *h = slot(i);
-        bool arriving = h->state == HTTP_READING || (h->state == HTTP_HEAD && !with_exchange);
-        if (arriving && now_ms - h->since >= PATIENCE_MS && (first == NULL || h->since < first->since))
-            first = h;
-    }
-    return first;
-}
-
-// True when the slot is free now: a client that does not even take the refusal keeps it until its deadline.
-static bool cut_off_slowest(bool with_exchange, const struct pool *wanted)
-{
-    struct http_connection *h = slowest(with_exchange);
-    if (h != NULL)
-        late_head(h);
-    return wanted->used < wanted->size;
-}
 
 /// Newcomers ///
 

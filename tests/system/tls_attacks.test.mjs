@@ -26,6 +26,7 @@ after(async () => {
 });
 
 const get = `GET /healthz HTTP/1.1\r\nHost: ${NAME}\r\n\r\n`;
+const upgrade = `GET /ws HTTP/1.1\r\nHost: ${NAME}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${'A'.repeat(22)}==\r\n\r\n`;
 const atRest = () => slotsAtRest(pipit, rest, { only: /tls/, ms: 20_000 });
 const counted = async (name) => (await metrics(pipit)).get(name);
 const failures = async () =>
@@ -210,17 +211,21 @@ test('many that only open a connection give way to those that come later', async
 
 test('more sessions than there are: the others are refused, chat goes on, and all is given back', async () => {
   const before_ = await counted('pipit_tls_refused_total');
-  const plain = await joinText(pipit);
   const open = [];
-  for (let i = 0; i < SESSIONS; i++) open.push(await connect(pipit));
+  for (let i = 0; i < SESSIONS; i++) {
+    const socket = await connect(pipit);
+    socket.write(upgrade);
+    await got(socket, /^HTTP\/1.1 101 /);
+    open.push(socket);
+  }
+  const plain = await joinText(pipit);
   const late = await connectRaw(pipit);
   await within(late.over, 'the one too many was not closed');
   assert.equal(alertIn(late.got)?.description, 80);
   assert.equal(await counted('pipit_tls_refused_total'), before_ + 1);
   plain.say('still here');
   await plain.expect(`[${plain.name}] still here`);
-  open[17].write(get);
-  await got(open[17], /200 OK/);
+  await got(open[17], /still here/);
   for (const socket of open) socket.end();
   await Promise.all(open.map((socket) => within(socket.over, 'it was not closed')));
   await plain.leave();
@@ -245,6 +250,33 @@ test('sessions that only wait for a next request give way to newcomers, and a ch
   await chat.leave();
   for (const socket of idle) socket.end();
   await Promise.all(idle.map((socket) => socket.over));
+  await atRest();
+});
+
+// Nobody cut them off before http.header_timeout, for HTTP has more slots than there are sessions: with a slow request in
+// each, whoever came was sent away.
+test('sessions with requests that hardly arrive give way to newcomers, those that wait for a next one before them', async () => {
+  await configure(pipit, { 'http.header_timeout': '300' });
+  const slow = [];
+  for (let i = 1; i < SESSIONS; i++) {
+    const socket = await connect(pipit);
+    socket.write('GET /healthz HTTP/1.1\r\nX-Slow: ');
+    slow.push(socket);
+  }
+  const idle = await connect(pipit);
+  idle.write(get);
+  await got(idle, /200 OK/);
+  await sleep(2500);
+  await servedStill();
+  await within(idle.over, 'the one that was idle is still there');
+  assert.ok(slow.every((socket) => !socket.destroyed), 'a slow one went before one that was idle');
+  for (let i = 0; i < 2; i++) slow.push(await connect(pipit));
+  await within(slow[0].over, 'the slowest is still there');
+  assert.match(slow[0].got, /^HTTP\/1.1 408 /);
+  assert.ok(slow.slice(1).every((socket) => !socket.destroyed), 'no more were closed than had to be');
+  for (const socket of slow) socket.end();
+  await Promise.all(slow.map((socket) => socket.over));
+  await configure(pipit, { 'http.header_timeout': '10' });
   await atRest();
 });
 
