@@ -141,6 +141,7 @@
 #define TLS_ARENA          (327680 + TLS_IDENTITY) // bytes that all of them share
 #define TLS_IN             16384 // bytes of a record that comes in; a peer may send 16384 unless it agrees on less
 #define TLS_OUT            4096  // bytes of a record that goes out
+#define TLS_RSA_MOST       2048  // bits of an RSA key; one of 4096 takes ten times as long as EC, in one turn
 #define TLS_IDENTITY       10240 // bytes of TLS_ARENA that the device's own certificates hold at most, two of them
 
 #else // the simulator
@@ -212,6 +213,7 @@
 #define TLS_ARENA          ((5u << 19) + TLS_IDENTITY)
 #define TLS_IN             16384
 #define TLS_OUT            4096
+#define TLS_RSA_MOST       4096
 #define JOURNAL_BLOB       4096
 #define TLS_IDENTITY       16384
 #define BOOT_NOTE          16384 // a host has none but in tests

@@ -16,8 +16,7 @@
 #define RETIRED_MS   120000 // that one which is no longer shown stays, though nobody holds it
 #define RENEW_DAYS   30     // before the end; no more than a third of the whole
 #define RSA_LEAST    2048   // bits
-#define RSA_MOST     (8 * MBEDTLS_MPI_MAX_SIZE)
-#define CHAIN_MOST   4 // certificates
+#define CHAIN_MOST   4      // certificates
 #define NAME_OF_CERT "tls.cert"
 #define NAME_OF_KEY  "tls.key"
 
@@ -140,8 +139,10 @@ static bool read_key(struct slot *s, const struct tls_material *m, struct text *
         return refuse(why, "The private key cannot be read; give an EC key (P-256) or an RSA key as PEM, whole.");
     mbedtls_pk_type_t type = mbedtls_pk_get_type(&s->key);
     size_t bits = mbedtls_pk_get_bitlen(&s->key);
-    if (type == MBEDTLS_PK_RSA && bits >= RSA_LEAST && bits <= RSA_MOST)
+    if (type == MBEDTLS_PK_RSA && bits >= RSA_LEAST && bits <= TLS_RSA_MOST)
         return true;
+    if (type == MBEDTLS_PK_RSA && bits > TLS_RSA_MOST)
+        return refuse(why, "This device is too slow for an RSA key of that length; give an EC key (P-256).");
     mbedtls_ecp_group_id curve = type == MBEDTLS_PK_ECKEY ? mbedtls_pk_ec(s->key)->MBEDTLS_PRIVATE(grp).id : 0;
     if (curve == MBEDTLS_ECP_DP_SECP256R1 || curve == MBEDTLS_ECP_DP_SECP384R1)
         return true;
