@@ -1,6 +1,7 @@
 #include "share.h"
 #include "../port/port.h"
 #include "../services/service.h"
+#include <stdbool.h>
 
 struct share share_phases[SHARE_PHASES];
 uint32_t share_phase_longest_us[SHARE_PHASES];
@@ -11,22 +12,23 @@ const char *const share_phase_names[SHARE_PHASES] = {
 
 static uint32_t began_ms;
 
-uint32_t share_all_ms(void)
+uint64_t share_all_ms(void)
 {
-    return (uint32_t)port_now_ms();
+    return port_now_ms();
 }
 
 uint32_t share_interval_ms(void)
 {
-    return share_all_ms() - began_ms;
+    return (uint32_t)share_all_ms() - began_ms;
 }
 
-// 32 bits hold what is left: whoever had more than 71 minutes is divided first.
-static uint32_t per_mille(uint32_t ms, uint32_t of_ms)
+// 32 bits hold what is left: whoever had more than 71 minutes is divided first, and all after 49 days.
+static uint32_t per_mille(uint32_t ms, uint64_t of_ms)
 {
     if (of_ms == 0)
         return 0;
-    return ms <= UINT32_MAX / 1000 ? ms * 1000 / of_ms : ms / (of_ms / 1000);
+    bool fits = of_ms <= UINT32_MAX && ms <= UINT32_MAX / 1000;
+    return fits ? ms * 1000 / (uint32_t)of_ms : ms / (uint32_t)(of_ms / 1000);
 }
 
 uint32_t share_now(const struct share *share)
@@ -52,5 +54,5 @@ void share_begin(void)
         fold(&share_phases[i]);
     for (size_t i = 0; i < service_count; i++)
         fold(&share_services[i]);
-    began_ms = share_all_ms();
+    began_ms = (uint32_t)share_all_ms();
 }

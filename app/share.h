@@ -26,7 +26,7 @@ extern struct share share_services[];
 
 // Milliseconds of the interval and since the start: what the shares are shares of.
 uint32_t share_interval_ms(void);
-uint32_t share_all_ms(void);
+uint64_t share_all_ms(void);
 
 // One share of these in tenths of a percent.
 uint32_t share_now(const struct share *share);
