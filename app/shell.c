@@ -116,21 +116,30 @@ static void take(struct span typed)
         doing.take = now;
 }
 
-// The number of the key that a line sets: -1 when there is no such key, -2 when the line sets none.
+static bool is_secret(int key)
+{
+    return key >= 0 && config_is_secret((size_t)key);
+}
+
+// The number of the key that a line sets: -1 when there is no such key, -2 when the line sets none. Without "set", or
+// with another word for it, a secret's name is enough: what stands behind it may be the secret.
 static int key_that_is_set(struct span typed)
 {
     struct span rest = span_trim(typed);
-    if (!span_equal_nocase(span_cut(&rest, ' '), span_of("set")))
-        return -2;
+    struct span word = span_cut(&rest, ' ');
+    bool sets = span_equal_nocase(word, span_of("set"));
+    int key = config_find(word);
     rest = span_trim(rest);
-    return config_find(span_cut(&rest, ' '));
+    if (!is_secret(key))
+        key = config_find(span_cut(&rest, ' '));
+    return sets || (is_secret(key) && span_trim(rest).length > 0) ? key : -2;
 }
 
 // A password stays in no history, nor does what may be one behind the misspelt name of its key.
 static bool may_be_remembered(struct span typed)
 {
     int key = key_that_is_set(typed);
-    return key == -2 || (key >= 0 && !config_is_secret((size_t)key));
+    return key == -2 || (key >= 0 && !is_secret(key));
 }
 
 size_t line_shown(struct span typed)
@@ -138,7 +147,7 @@ size_t line_shown(struct span typed)
     if (doing.take != NULL)
         return doing.secret ? 0 : typed.length;
     int key = key_that_is_set(typed);
-    if (key < 0 || !config_is_secret((size_t)key))
+    if (!is_secret(key))
         return typed.length;
     struct span name = span_of(config_name((size_t)key));
     struct span rest = typed;

@@ -302,6 +302,12 @@ static void history_keeps_no_secret(void **state)
     typed("set rpc.sekret sesame\r");
     assert_non_null(strstr(typed("\x1b[A"), "get ws.ping"));
     typed("\x15\r");
+    // It was on the screen and in the history when it was the command that was misspelt, or left out.
+    assert_null(strstr(typed("sett rpc.secret sesame\r"), "sesame"));
+    assert_null(strstr(typed("rpc.secret sesame\r"), "sesame"));
+    assert_null(strstr(typed("rpc.secret = sesame\r"), "sesame"));
+    assert_non_null(strstr(typed("\x1b[A"), "get ws.ping"));
+    typed("\x15\r");
 }
 
 static void a_log_line_does_not_tear_what_is_typed(void **state)
