@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
 
 # One folder below build/ for each variant: PROFILE=sim|medium|small (app/limits.h), SANITIZE=1, FUZZ=1; or BOARD=NAME,
-# whose board.mk chooses the profile, the compiler and the rest.
+# whose board.mk chooses the profile, the compiler and the rest. BOARD=lm3s6965evb has PROFILE=tls too.
 BOARD    ?=
 SANITIZE ?=
 FUZZ     ?=
@@ -19,10 +19,10 @@ endif
 include boards/$(BOARD)/board.mk
 endif
 PROFILE  ?= sim
-VARIANT  := $(or $(BOARD),$(PROFILE)$(if $(SANITIZE),-asan)$(if $(FUZZ),-fuzz))
+VARIANT  := $(or $(BOARD)$(if $(BOARD),$(patsubst %,-%,$(filter tls,$(PROFILE)))),$(PROFILE)$(if $(SANITIZE),-asan)$(if $(FUZZ),-fuzz))
 B        := build/$(VARIANT)
-ifeq ($(filter $(PROFILE),sim medium small),)
-$(error PROFILE is sim, medium or small, not '$(PROFILE)')
+ifeq ($(filter $(PROFILE),sim medium small $(if $(BOARD),tls)),)
+$(error PROFILE is sim, medium, small, or tls for a board, not '$(PROFILE)')
 endif
 ifeq ($(origin CC),default)
 CC := $(CROSS)$(if $(FUZZ),clang,gcc)
@@ -58,6 +58,7 @@ FEATURES    := tls nodes syslog echo interop
 FEATURES_sim    := $(FEATURES)
 FEATURES_medium := tls nodes syslog
 FEATURES_small  :=
+FEATURES_tls    := tls
 ABSENT      := $(filter-out $(FEATURES_$(PROFILE)),$(FEATURES))
 SOURCES_tls     := port/tls/% app/tls/% services/https/%
 SOURCES_nodes   := services/nodes/%
@@ -67,10 +68,14 @@ SOURCES_interop := services/interop/%
 
 include port/third_party.mk clients/web/web.mk
 
+# The profile tls has a server that speaks TLS 1.2 alone, no client, no certificate but its own, and no mDNS.
+INSTEAD_tls := port/net_names.c $(addprefix port/tls/,server.c tls.c tls_explain.c tls_verify.c identity_paste.c)
+ADDED_tls   := port/mdns/absent.c $(wildcard port/tls/small/*.c)
+
 # The firmware: everything that goes to a board too.
-OUR_SOURCES := $(filter-out %/absent.c $(foreach feature,$(ABSENT),$(SOURCES_$(feature))), \
+OUR_SOURCES := $(filter-out %/absent.c $(INSTEAD_$(PROFILE)) $(foreach feature,$(ABSENT),$(SOURCES_$(feature))), \
                  $(wildcard app/*.c app/tls/*.c port/*.c port/tls/*.c port/syslog/*.c services/*/*.c)) \
-               $(wildcard $(foreach feature,$(ABSENT),$(patsubst %/%,%/absent.c,$(SOURCES_$(feature)))))
+               $(wildcard $(foreach feature,$(ABSENT),$(patsubst %/%,%/absent.c,$(SOURCES_$(feature))))) $(ADDED_$(PROFILE))
 OUR_OBJECTS := $(OUR_SOURCES:%.c=$(B)/%.o) $(PROTOS:%.proto=$(B)/%.pb.o) $(WEB_OBJECT)
 FIRMWARE    := $(OUR_OBJECTS) $(THIRD_PARTY_OBJECTS)
 LIBPIPIT    := $(B)/libpipit.a

@@ -1,7 +1,8 @@
 // All capacities, one profile per class of machine.
 //
 // What may be changed while the system runs is a key in app/config.c; what costs static memory is a number here.
-// `make ram` prints what each of them costs. A profile is chosen with PROFILE=sim|medium|small.
+// `make ram` prints what each of them costs. A profile is chosen with PROFILE=sim|medium|small, or PROFILE=tls for the
+// smallest board.
 #ifndef PIPIT_LIMITS_H
 #define PIPIT_LIMITS_H
 
@@ -69,6 +70,80 @@
 #define TLS_SESSIONS       0   // whose tasks the compiler leaves out
 #define JOURNAL_BLOB       0   // bytes of the longest blob of the journal; this class keeps none
 #define BOOT_NOTE          512 // bytes of what an emulator or a debugger may hand over at the start
+
+#elif defined(PIPIT_PROFILE_TLS) // the same 64 KB with a TLS server, for a third of the people
+
+#define HUB_CLIENTS        4
+#define HUB_HISTORY        16
+#define HUB_RING_TEXT      832
+#define HUB_RING_JSON      1536
+#define HUB_OFFSET         uint16_t
+#define HUB_MESSAGE        256
+#define HUB_FRAME          704
+#define HUB_REPLY          512
+#define HUB_FLIGHT         1072
+#define HUB_QUEUE          4
+#define HUB_RESCUES        1
+#define HUB_RESCUE         768
+#define HUB_ASSEMBLIES     1
+#define HTTP_CONNECTIONS   3
+#define HTTP_EXCHANGES     2
+#define HTTP_LOBBY         2
+#define HTTP_QUEUE         4
+#define HTTP_KEEP          320
+#define HTTP_BODY          640
+#define JSON_ARENA         1280
+#define SCRATCH_BYTES      1280
+#define RATE_ADDRESSES     8
+#define TRIES_PAIRS        4
+#define TRIES_NAMES        2
+#define TRIES_ADDRESSES    4
+#define GUARD_LIST         128
+#define USERS_MAX          16
+#define USERS_TEXT_EACH    48
+#define USERS_ROUNDS       1000
+#define USERS_ROUNDS_SLICE 20
+#define CODES_MAX          4
+#define TOKENS_MAX         10
+#define NODES_LIST         40
+#define NODES_PROBES       0
+#define TOKENS_EACH        4
+#define RPC_CHANNELS       1
+#define RPC_CONNECTIONS    2
+#define RPC_STREAMS        2
+#define RPC_CALLS          2
+#define RPC_TABLE          256
+#define RPC_FIELDS         160
+#define RPC_REQUESTS       2
+#define RPC_MESSAGE        544
+#define MAIL_QUEUE         1
+#define MAIL_SESSIONS      1
+#define MAIL_BODY          256
+#define MAIL_OUT           256
+#define MAIL_NAME          64
+#define MAIL_FROM          128
+#define MAIL_CA            40
+#define MAIL_SUBJECT       64
+#define MAIL_WHY           144
+#define NET_SPARE          2
+#define SHELL_LINE         192
+#define LINE_HISTORY       96
+#define LOG_BURST          40
+#define LOG_PER_SECOND     5
+#define SYSLOG_QUEUE       0
+#define SYSLOG_HOST        2
+#define BOOT_NOTE          512
+#define JOURNAL_BLOB       768
+#define TLS_SESSIONS       0 // this class is no client: to relays it goes in the clear
+#define TLS_SERVED         2 // with 4.7 KB of the arena each, and 2.2 KB more during a handshake
+#define TLS_HANDSHAKES     1
+#define TLS_FLIGHT         1216
+#define TLS_ARENA          14336
+#define TLS_IN             2048 // bytes of a record that comes in; a longer one ends its session with an alert
+#define TLS_OUT            640
+#define TLS_IDENTITY       3072
+#define TLS_CHAIN          575 // bytes of the one certificate that the device makes itself
+#define TLS_KEY            128
 
 #elif defined(PIPIT_PROFILE_MEDIUM) // a few MB of RAM
 
@@ -221,8 +296,10 @@
 #endif
 
 // The TLS identity (port/tls/identity.h), where there is one.
+#if !defined(TLS_CHAIN)
 #define TLS_CHAIN 4048 // bytes of the certificate and those behind it, which go out in one record (TLS_OUT)
 #define TLS_KEY   2432 // bytes of its key; RSA of 4096 bits takes 2374
+#endif
 
 #define RPC_LIST_MAX 8192 // SETTINGS_MAX_HEADER_LIST_SIZE, what other implementations take too
 
@@ -235,7 +312,7 @@
 // What only explains a metric or a key: HELP("a sentence"), the member that holds it, and what shows it. They come to 7
 // KB, which a class whose flash is as short as its RAM spends better: Prometheus asks for none, and its console shows
 // none.
-#if defined(PIPIT_PROFILE_SMALL)
+#if defined(PIPIT_PROFILE_SMALL) || defined(PIPIT_PROFILE_TLS)
 #define HELP(...)
 #else
 #define HELP(...) __VA_ARGS__

@@ -6,6 +6,7 @@
 #                   ram_flash.c where there is no flash; small_division.c where flash is short
 #     OPTIMIZE      what the compiler is to optimize for (-Os)
 #     FLASH_BUDGET  bytes that the program may take
+#     LINKED_AS     more options for the link, where the script leaves something open
 #     QEMU          the emulator and the machine; NIC_MODEL: its network card, or NIC_DEVICE: the -device of one
 #     OPENOCD       OpenOCD's configuration, for a board that exists and has flash; SEED_AT: where its seed pages lie
 #     BOARD_TOOLS   the Debian packages (port/packages.sh): arm or riscv; CLANG_TARGET: what clang-tidy calls the processor
@@ -43,7 +44,7 @@ elf: $(ELF)
 # Objects and no archive, so that the map has their whole paths.
 $(ELF): $(BOARD_OBJECTS) $(FIRMWARE) $(BOARD_SCRIPT) boards/common/sections.ld
 	@echo "  LD $@"; $(LINK) $(BOARD_OBJECTS) $(FIRMWARE) -Wl,-Map=$(B)/pipit.map -o $@
-LINK = $(CC) $(CFLAGS) $(LDFLAGS) -nostartfiles -T $(BOARD_SCRIPT)
+LINK = $(CC) $(CFLAGS) $(LDFLAGS) $(LINKED_AS) -nostartfiles -T $(BOARD_SCRIPT)
 
 # For the gate that sees an allocator refused: links a call of $(ALLOCATOR) too, which must not work.
 with-allocator: $(ELF)
@@ -86,13 +87,14 @@ flash: $(ELF)
 	@OPENOCD="$(OPENOCD)" SEED_AT=$(SEED_AT) BOARD=$(BOARD) boards/flash.sh $(ELF)
 
 ## board-suite: (with BOARD=NAME) the tests of tests/boards against it in QEMU; BOARD_TESTS=FILE... some of them
-BOARD_TESTS ?= $(sort $(wildcard tests/boards/*.test.mjs))
+# The profile tls has its own.
+BOARD_TESTS ?= $(sort $(wildcard tests/boards/$(if $(filter tls,$(PROFILE)),tls/)*.test.mjs))
 CHAT_CLI    ?= $(abspath build/clients/chat_cli)
 board-suite: $(ELF) board-peers
 	@$(RUN_ENVIRONMENT) CHAT_CLI=$(CHAT_CLI) BOARD_TESTS="$(BOARD_TESTS)" tests/run.sh boards
 
 # Whom the board talks to are programs of this machine.
 board-peers:
-	@$(MAKE) -s --no-print-directory BOARD= clients tests/system/node_modules/.pipit
+	@$(MAKE) -s --no-print-directory BOARD= PROFILE=sim clients tests/system/node_modules/.pipit
 
 .PHONY: elf cost lint debug flash with-allocator board-suite board-peers

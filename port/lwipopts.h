@@ -70,7 +70,7 @@
 
 // DNS takes a fresh PCB for a question while there are some, so two for that; DHCP's, mDNS's and SNTP's are there for
 // good, and so is syslog's where there is one.
-#define MEMP_NUM_UDP_PCB (5 + (SYSLOG_QUEUE > 0))
+#define MEMP_NUM_UDP_PCB (4 + LWIP_MDNS_RESPONDER + (SYSLOG_QUEUE > 0))
 
 // mDNS's own timers: probing and announcing, three pauses between multicasts, two delayed answers, and one for each
 // question whose known answers come in another packet. An empty pool is an assertion of lwIP's, so it has to be all.
@@ -101,6 +101,36 @@
 #define NET_SMALL_FRAME         128 // port/frame.h
 #define PBUF_POOL_BUFSIZE       592 // a whole frame: in two, each message would need an assembly of the hub's
 #define MEM_SIZE                4736
+#define NET_SEND_MAX            1024
+#define NET_HELD_PBUFS          2
+#define DEMUX_BUCKETS           16
+#define ETH_PAD_SIZE            2 // IP headers on word boundaries; the boards' Ethernet FIFOs want the same
+#elif defined(PIPIT_PROFILE_TLS)
+// The same for fewer people, and without mDNS, whose flash TLS has; what goes out through TLS is copied.
+#undef LWIP_IGMP
+#undef LWIP_MDNS_RESPONDER
+#undef MEMP_NUM_SYS_TIMEOUT
+#define LWIP_IGMP               0
+#define LWIP_MDNS_RESPONDER     0
+#define MEMP_NUM_SYS_TIMEOUT    LWIP_NUM_SYS_TIMEOUT_INTERNAL
+#define IP_REASSEMBLY           0
+#define IP_FRAG                 0
+#define TCP_QUEUE_OOSEQ         0
+#define ARP_TABLE_SIZE          6
+#define DNS_TABLE_SIZE          2
+#define DNS_MAX_NAME_LENGTH     128
+#define MEMP_NUM_TCP_PCB_LISTEN 4
+#define NET_TIME_WAIT           2
+#define TCP_MSS                 536
+#define TCP_WND                 1072
+#define TCP_SND_BUF             2144 // counted, not held: chat goes out by reference
+#define TCP_SND_QUEUELEN        16
+#define MEMP_NUM_TCP_SEG        24
+#define MEMP_NUM_PBUF           24
+#define PBUF_POOL_SIZE          5
+#define NET_SMALL_FRAME         128 // port/frame.h
+#define PBUF_POOL_BUFSIZE       592 // a whole frame: in two, each message would need an assembly of the hub's
+#define MEM_SIZE                3584
 #define NET_SEND_MAX            1024
 #define NET_HELD_PBUFS          2
 #define DEMUX_BUCKETS           16

@@ -32,6 +32,7 @@ THIRD_PARTY_CPPFLAGS := -isystem $(LWIP)/src/include -isystem $(MBEDTLS)/include
                         -DMBEDTLS_CONFIG_FILE='"port/mbedtls_config.h"'
 # Messages come from buffers and hold no 64-bit numbers. Where flash is short, what is wrong with one is "(none)".
 NANOPB_FLAGS_small := -DPB_NO_ERRMSG=1 -DPB_WITHOUT_64BIT=1 -DPB_BUFFER_ONLY=1
+NANOPB_FLAGS_tls   := $(NANOPB_FLAGS_small)
 THIRD_PARTY_CPPFLAGS += $(NANOPB_FLAGS_$(PROFILE))
 THIRD_PARTY_OBJECTS := $(LWIP_SOURCES:%.c=$(B)/lwip/%.o) $(MBEDTLS_SOURCES:%.c=$(B)/mbedtls/%.o) \
                        $(CJSON_SOURCES:%.c=$(B)/cjson/%.o) $(NANOPB_SOURCES:%.c=$(B)/nanopb/%.o)
@@ -39,6 +40,9 @@ THIRD_PARTY_OBJECTS := $(LWIP_SOURCES:%.c=$(B)/lwip/%.o) $(MBEDTLS_SOURCES:%.c=$
 # cJSON's default hooks name malloc; the names are turned into ours, which hand out an arena (services/gateway/json.h).
 CJSON_FLAGS := -Dmalloc=json_arena_malloc -Drealloc=json_arena_realloc -Dfree=json_arena_free -Dstrtod=json_skip_number \
                -DCJSON_NESTING_LIMIT=8
+
+# A server that asks for no client's certificate has no use for what checks one (port/tls/small/server.c): 5 KB.
+MBEDTLS_FLAGS_tls := -Dmbedtls_ssl_parse_certificate=tls_no_client_certificate
 
 ifneq ($(filter-out $(GOALS_WITHOUT_SOURCES),$(GOALS)),)
 ifeq ($(THIRD_PARTY),build/third_party)
@@ -55,6 +59,7 @@ endif
 
 $(B)/lwip/%.o: $(LWIP)/%.c $(FLAG_FILES)
 	$(call compile,$(CPPFLAGS) $(CFLAGS) -Wno-address)
+$(B)/mbedtls/library/ssl_tls12_server.o: CPPFLAGS += $(MBEDTLS_FLAGS_$(PROFILE))
 $(B)/mbedtls/%.o: $(MBEDTLS)/%.c $(FLAG_FILES)
 	$(call compile,$(CPPFLAGS) $(CFLAGS))
 $(B)/cjson/%.o: $(CJSON)/%.c $(FLAG_FILES) port/third_party.mk

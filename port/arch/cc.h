@@ -9,7 +9,7 @@
 // addr2line the line.
 _Noreturn void net_assertion_failed(const char *what);
 #define LWIP_PLATFORM_DIAG(x)
-#if defined(PIPIT_PROFILE_SMALL)
+#if defined(PIPIT_PROFILE_SMALL) || defined(PIPIT_PROFILE_TLS)
 #define LWIP_PLATFORM_ASSERT(x) __builtin_trap()
 #else
 #define LWIP_PLATFORM_ASSERT(x) net_assertion_failed(x)

@@ -48,7 +48,8 @@ struct layer {
 #define OVERHEAD_MOST 64   // bytes of a record around those of its owner
 #define RECORD_LEAST  512  // bytes of the shortest records that a client may ask for (RFC 6066 section 4)
 
-_Static_assert(TLS_IN == 16384, "a client that knows of no shorter records may send 16384 bytes in one");
+_Static_assert(TLS_IN == 16384 || TLS_ARENA < 16384,
+               "a client that knows of no shorter records may send 16384 bytes in one");
 _Static_assert(TLS_FLIGHT >= NET_SEND_MAX + (NET_SEND_MAX / RECORD_LEAST + 1) * OVERHEAD_MOST,
                "one send must fit what may be on the way");
 _Static_assert(offsetof(struct session, net) >= sizeof(void *), "a free slot's link would hide that it is free");

@@ -94,14 +94,14 @@ mbedtls_ms_time_t mbedtls_ms_time(void)
 
 // The Gregorian date of a day counted from 1970-01-01. Years are counted from March here, so that the leap day comes
 // last: then the months' lengths follow 153 days in five months.
-static void date_of(int64_t day, struct tm *date)
+static void date_of(uint64_t day, struct tm *date)
 {
-    int64_t days = day + 719468; // since 0000-03-01
-    int64_t era = days / 146097; // of 400 years
-    int64_t of_era = days % 146097;
-    int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
-    int64_t month = (5 * of_year + 2) / 153; // 0 is March
+    uint64_t days = day + 719468; // since 0000-03-01
+    uint64_t era = days / 146097; // of 400 years
+    uint64_t of_era = days % 146097;
+    uint64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    uint64_t of_year = of_era - (365 * year + year / 4 - year / 100);
+    uint64_t month = (5 * of_year + 2) / 153; // 0 is March
     date->tm_mday = (int)(of_year - (153 * month + 2) / 5 + 1);
     date->tm_mon = (int)(month < 10 ? month + 2 : month - 10);
     date->tm_year = (int)(year + era * 400 + (date->tm_mon < 2) - 1900);
@@ -110,8 +110,8 @@ static void date_of(int64_t day, struct tm *date)
 struct tm *mbedtls_platform_gmtime_r(const mbedtls_time_t *time, struct tm *date)
 {
     *date = (struct tm){0};
-    date_of(*time / DAY, date);
-    int seconds = (int)(*time % DAY);
+    date_of((uint64_t)*time / DAY, date);
+    int seconds = (int)((uint64_t)*time % DAY);
     date->tm_hour = seconds / 3600;
     date->tm_min = seconds / 60 % 60;
     date->tm_sec = seconds % 60;
