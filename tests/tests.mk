@@ -57,8 +57,8 @@ gates unit corpora system: $$(NEEDS_$$@)
 
 ## boards: each board's program in QEMU, one after the other; `make BOARD=NAME board-suite` has one alone
 boards: $(NEEDS_boards)
-	@status=0; for board in $(BOARDS); do \
-	    $(MAKE) --no-print-directory BOARD=$$board CHAT_CLI=$(abspath $(CHAT_CLI)) board-suite || status=1; done; exit $$status
+	@status=0; for board in $(BOARDS:%=BOARD=%) "BOARD=lm3s6965evb PROFILE=tls"; do \
+	    $(MAKE) --no-print-directory $$board CHAT_CLI=$(abspath $(CHAT_CLI)) board-suite || status=1; done; exit $$status
 
 ## asan: unit tests, corpora and system tests under AddressSanitizer and UBSan
 asan:
@@ -128,7 +128,7 @@ cost:
 
 ## format: lay our own code out as .clang-format says
 format:
-	clang-format -i $(wildcard $(foreach folder,app app/tls port port/arch port/tls port/syslog boards/* services services/* sim clients/* tests/*,$(folder)/*.c $(folder)/*.h))
+	clang-format -i $(wildcard $(foreach folder,app app/tls port port/arch port/tls port/tls/small port/mdns port/syslog boards/* services services/* sim clients/* tests/*,$(folder)/*.c $(folder)/*.h))
 
 $(B)/tests/bench/segment: $(addprefix $(B)/tests/,bench/segment.o unit/peer_support.o unit/machine.o) $(LIBPIPIT)
 	@echo "  LD $@"; $(CC) $(LDFLAGS) -Wl,--wrap=demux_ip4_input $^ -o $@
