@@ -93,6 +93,7 @@ test('idle connections make room, the one idle for longest first', async () => {
 test('busy connections do not: some wait, the next is told 503 with Retry-After, and all is well when they have gone', async () => {
   const pipit = await small();
   const whole = post('/login', '{"user":"","password":"x"}');
+  let refused = 3;
   for (let round = 0; round < 3; round++) {
     const busy = Array.from({ length: SLOTS }, () => new Raw(pipit).write(whole.slice(0, -5)));
     await sleep(100);
@@ -109,9 +110,9 @@ test('busy connections do not: some wait, the next is told 503 with Retry-After,
     } else {
       [...busy, ...waiting].forEach((raw) => (round === 1 ? raw.drop() : raw.reset()));
     }
-    await atRest(pipit);
+    refused += await atRest(pipit);
   }
-  assert.equal(await pipit.metric('pipit_http_full_total'), 3);
+  assert.equal(await pipit.metric('pipit_http_full_total'), refused);
   assert.equal(await pipit.stop(), 0);
 });
 
@@ -215,7 +216,9 @@ test('net.per_address: one too many is told 429, and may come when another has g
 test('logins whose clients have gone are not worked on', async () => {
   const pipit = await startPipit({ args: unlimited });
   const peers = Array.from({ length: 100 }, () => new Raw(pipit).write(login));
-  await sleep(100);
+  // What libslirp has not handed on yet ends in a FIN, and not in a reset: such a client waits for its answer.
+  for (const end = Date.now() + 20_000; (await pipit.metric('pipit_pool_used{pool="password_jobs"}')) < 100; await sleep(10))
+    assert.ok(Date.now() < end, 'the logins never came');
   peers.forEach((raw) => raw.reset());
   await atRest(pipit);
   const hashes = await pipit.metric('pipit_password_hashes_total');
