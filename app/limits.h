@@ -143,6 +143,7 @@
 #define TLS_OUT            640
 #define TLS_IDENTITY       3072
 #define TLS_CHAIN          575 // bytes of the one certificate that the device makes itself
+#define TLS_RSA_MOST       0   // bits of an RSA key: there is no RSA
 #define TLS_KEY            128
 
 #elif defined(PIPIT_PROFILE_MEDIUM) // a few MB of RAM
