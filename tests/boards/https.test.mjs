@@ -1,6 +1,7 @@
 // HTTPS and WSS from a board: code, registration, login and chat with both versions, resumption, and peers that fail.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { piped } from '../system/chat_cli.mjs';
 import { joinText, within } from '../system/chat_client.mjs';
 import { curl, freshEmail } from '../system/curl.mjs';
 import { alertIn, connect, connectRaw, got, NAME, reachableByTls, sClient } from '../system/tls.mjs';
@@ -17,6 +18,7 @@ if (facts.tls)
       const rest = await settledSlots(board);
       try {
         for (const version of ['1.2', '1.3']) await wholeWay(board, version);
+        await fromTheTerminal(board);
         await resumed(board);
         await attacked(board);
         await crowded(board);
@@ -51,6 +53,17 @@ async function wholeWay(board, version) {
   await alice.leave();
   await bob.expect(`[system] ${user} left`);
   await bob.leave();
+}
+
+// With the account of wholeWay().
+async function fromTheTerminal(board) {
+  const other = await joinText(board);
+  const client = piped(['--tls', '--cacert', board.tls.caFile, '--user', 'tls13', '127.0.0.1', String(board.tlsPort)]);
+  client.end('secret123\nfrom the terminal\n');
+  await client.shows(/\[tls13\] from the terminal/, SLOW_MS);
+  assert.equal(await client.closed, 0);
+  await other.until((line) => line === '[tls13] from the terminal');
+  await other.leave();
 }
 
 async function resumed(board) {
