@@ -32,9 +32,11 @@ test('every make target and every file that the README names is there', async ()
   for (const [, target] of readme.matchAll(/(?:`|^ {4})make (?:PROFILE=small |BOARD=[\w-]+ )?([a-z]+)/gm)) {
     if (target !== 'help') assert.match(help, new RegExp(`make ${target}\\b`), target);
   }
-  for (const [, file] of readme.matchAll(/\]\(([^)]+)\)/g)) await readFile(path.join(root, file)).catch((error) => {
-    if (error.code !== 'EISDIR') throw error;
-  });
+  for (const [, link] of readme.matchAll(/\]\(([^)]+)\)/g)) {
+    const [file, heading] = link.split('#');
+    const text = await readFile(path.join(root, file), 'utf8').catch((error) => assert.equal(error.code, 'EISDIR', error.message));
+    if (heading) assert.ok([...text.matchAll(/^#+ (.*)$/gm)].some(([, title]) => title.toLowerCase().replaceAll(' ', '-') === heading), link);
+  }
   for (const [, file] of readme.matchAll(/`((?:tests|services|app)\/[\w/.-]+\.(?:c|mjs|sh))`/g)) await readFile(path.join(root, file));
 });
 
